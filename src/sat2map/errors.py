@@ -1,0 +1,140 @@
+"""Every error that a user can fix: what is wrong, with which value, and what to do about it.
+
+The command line prints the message alone, without a traceback, and leaves with `exit_code`: 1 when the work
+failed, 2 when the tool was used wrongly. Code that meets a user's mistake raises one of these and nothing else;
+`assert` is for our own mistakes.
+"""
+
+
+class Sat2MapError(Exception):
+    """Base of all errors with a remedy. `str(error)` is one readable message: what happened, then what to do."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, remedy: str) -> None:
+        """`what` names the fact and the offending value; `remedy` tells the user what to do next."""
+        super().__init__(what, remedy)
+        self.what = what
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.what.rstrip('.')}. {self.remedy}"
+
+
+# -- images and scenes ------------------------------------------------------------------------------------------
+
+
+class FileMissing(Sat2MapError):
+    """A file or folder that the user named does not exist or cannot be read."""
+
+    exit_code = 2
+
+
+class UnsupportedFormat(Sat2MapError):
+    """The file's first bytes name no format that we read, or a variant of one that we do not."""
+
+
+class CorruptImage(Sat2MapError):
+    """The file claims a format that we read, but cannot be decoded."""
+
+
+class ImageTooLarge(Sat2MapError):
+    """The header announces more pixels or bytes than the limits allow; nothing was decoded."""
+
+
+class WrongBands(Sat2MapError):
+    """The image has other bands than the model needs."""
+
+    exit_code = 2
+
+
+# -- durable files ----------------------------------------------------------------------------------------------
+
+
+class OutputExists(Sat2MapError):
+    """The output is already there and `--overwrite` was not given."""
+
+    exit_code = 2
+
+
+class StorageFailed(Sat2MapError):
+    """The operating system refused a durable write (disk full, read-only, I/O error); the old version stands."""
+
+
+class CorruptFile(Sat2MapError):
+    """A file of ours does not match the checksum in its manifest."""
+
+
+class RunLocked(Sat2MapError):
+    """Another process works in this run folder."""
+
+
+# -- data -------------------------------------------------------------------------------------------------------
+
+
+class BadDataset(Sat2MapError):
+    """A data folder or manifest is not what it claims: missing halves, odd sizes, an empty split."""
+
+    exit_code = 2
+
+
+class DownloadFailed(Sat2MapError):
+    """A download did not arrive whole, or not with the expected checksum."""
+
+
+class UnsafeArchive(Sat2MapError):
+    """An archive wants to write outside its folder, holds links or devices, or unpacks to too much."""
+
+
+# -- recipes, models, bundles -----------------------------------------------------------------------------------
+
+
+class BadRecipe(Sat2MapError):
+    """A recipe or an override has an unknown key, a wrong type or an impossible value."""
+
+    exit_code = 2
+
+
+class UnknownModel(Sat2MapError):
+    """No shipped bundle, network or recipe has this name."""
+
+    exit_code = 2
+
+
+class BadBundle(Sat2MapError):
+    """A bundle lacks a file, or its card and weights do not belong together."""
+
+
+class ParityFailed(Sat2MapError):
+    """The exported ONNX model does not compute what the PyTorch network computes; nothing was published."""
+
+
+class MissingExtra(Sat2MapError):
+    """The command needs an optional part of sat2map that is not installed."""
+
+    exit_code = 2
+
+
+# -- training and evaluation ------------------------------------------------------------------------------------
+
+
+class NothingToResume(Sat2MapError):
+    """`--resume` was given, but the run folder holds no valid checkpoint, or one of another recipe."""
+
+    exit_code = 2
+
+
+class RunExists(Sat2MapError):
+    """The run folder already holds a run, and neither `--resume` nor `--overwrite` was given."""
+
+    exit_code = 2
+
+
+class TrainingDiverged(Sat2MapError):
+    """A loss or a weight is no longer a finite number."""
+
+
+class TooFewImages(Sat2MapError):
+    """A statistic was asked for on fewer images than it can be trusted with."""
+
+    exit_code = 2
