@@ -65,8 +65,8 @@ class Palette(msgspec.Struct, frozen=True, dict=True):
         corners = np.stack([low, low + (1 << _SHIFT) - 1], -1)  # (64, 2) first and last level of a cell
         edges = corners.ravel()
         grid = np.stack(np.meshgrid(edges, edges, edges, indexing="ij"), -1).reshape(-1, 3)
-        near = self._nearest(grid).reshape((1 << _BITS, 2) * 3).transpose(0, 2, 4, 1, 3, 5)
-        near = near.reshape(1 << 3 * _BITS, 8)
+        boxes = self._nearest(grid).reshape((1 << _BITS, 2) * 3).transpose(0, 2, 4, 1, 3, 5)
+        near = boxes.reshape(1 << 3 * _BITS, 8)
         return np.where((near == near[:, :1]).all(1), near[:, 0], np.uint8(_AMBIGUOUS))
 
     def _nearest(self, rgb: npt.NDArray[np.integer]) -> UInt8:
@@ -84,7 +84,7 @@ class Palette(msgspec.Struct, frozen=True, dict=True):
         cell = (flat[:, 0].astype(np.int32) >> _SHIFT) << 2 * _BITS
         cell |= (flat[:, 1].astype(np.int32) >> _SHIFT) << _BITS
         cell |= flat[:, 2] >> _SHIFT
-        out = self._table[cell]
+        out: UInt8 = self._table[cell]
         unsure = np.flatnonzero(out == _AMBIGUOUS)
         out[unsure] = self._nearest(flat[unsure])
         return out.reshape(rgb.shape[:-1])
