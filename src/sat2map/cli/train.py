@@ -1,0 +1,150 @@
+"""`sat2map train` and `sat2map export`: from a recipe and paired images to a run folder, and from there to a bundle."""
+
+import signal
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from sat2map.cli.progress import Progress, progress
+
+
+class Stopped(SystemExit):
+    """SIGTERM or SIGINT arrived and the step in hand is finished; the code is what a shell expects, 128 + signal."""
+
+
+@contextmanager
+def stopping_between_steps(report: Progress) -> Iterator[Progress]:
+    """Turn SIGTERM and Ctrl-C into `Stopped`, raised by the yielded callback, hence never in the middle of a step.
+
+    A second signal acts at once, as if nobody listened: whoever is in a hurry loses the steps since the last
+    checkpoint and nothing else.
+    """
+    arrived: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def note_signal(number: int, frame: types.FrameType | None) -> None:
+        arrived.append(number)
+        for known, handler in before.items():
+            signal.signal(known, handler)
+
+    def report_or_stop(done: int, total: int, note: str) -> None:
+        report(done, total, note)
+        if arrived:  # not in the handler, which may run in the middle of a step
+            raise Stopped(128 + arrived[0])
+
+    for number in before:
+        signal.signal(number, note_signal)
+    try:
+        yield report_or_stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@click.command(short_help="Train a model on paired images.")
+@click.argument("recipe")
+@click.argument("overrides", nargs=-1, metavar="[KEY.KEY=VALUE]...")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of paired images.")
+@click.option("--run", type=click.Path(path_type=Path), help="Folder for checkpoints, samples and logs.")
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in RUN.")
+@click.option(
+    "--from", "start_from", type=click.Path(path_type=Path), metavar="BUNDLE", help="Start from its weights."
+)
+@click.option("--overwrite", is_flag=True, help="Replace a run that is already in RUN.")
+@click.option("--print-config", is_flag=True, help="Print the recipe with all overrides, and stop.")
+@click.option("--dry-run", is_flag=True, help="Check the recipe and the folders, and stop.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
+def train(
+    recipe: str,
+    overrides: tuple[str, ...],
+    data: Path | None,
+    run: Path | None,
+    resume: bool,
+    start_from: Path | None,
+    overwrite: bool,
+    print_config: bool,
+    dry_run: bool,
+    quiet: bool,
+) -> None:
+    """Train a model on paired images.
+
+    RECIPE is the name of a shipped recipe or a YAML file; any field of it can be set with KEY.KEY=VALUE. The result of
+    `train` is the folder RUN: recipe, logs, TensorBoard events, samples, checkpoints and a report in HTML.
+
+    Ctrl-C and SIGTERM write a checkpoint before leaving. With --resume, a run that was stopped anyhow ends in the
+    weights of one that was not.
+
+    \b
+    Examples:
+      sat2map train carto --data maps --run runs/first
+      sat2map train carto --data maps --run runs/first --resume
+      sat2map train carto --print-config
+    """
+    from sat2map.training.recipe import load_recipe, override, to_yaml
+
+    resolved = override(load_recipe(recipe), list(overrides))
+    if print_config:
+        click.echo(to_yaml(resolved), nl=False)
+        return
+    if data is None or run is None:
+        raise click.UsageError("train needs --data DIR and --run DIR (only --print-config does without)")
+    if resume and overwrite:
+        raise click.UsageError("--resume keeps the run and --overwrite replaces it: give one of them")
+    if resume and start_from is not None:
+        raise click.UsageError("--resume has its own weights; leave --from out")
+    if dry_run:
+        _say_what_would_happen(recipe, data, run, resume=resume, overwrite=overwrite)
+        return
+    from sat2map.training import loop
+
+    with progress("training", quiet=quiet) as bar, stopping_between_steps(bar) as report:
+        loop.train(
+            resolved, data, run, resume=resume, overwrite=overwrite, start_from=start_from, on_progress=report
+        )
+    if not quiet:
+        click.echo(f"{run}: trained. Next: sat2map export {run} BUNDLE")
+
+
+def _say_what_would_happen(recipe: str, data: Path, run: Path, *, resume: bool, overwrite: bool) -> None:
+    """Check what can be checked without training and print it; raise the error that `train` itself would raise."""
+    from sat2map.data.pairs import open_pairs
+
+    pairs = open_pairs(data)
+    click.echo(f"{data}: {len(pairs)} pairs")
+    if run.exists() and any(run.iterdir()):
+        does = (
+            "resume it" if resume else "replace it" if overwrite else "refuse (needs --resume or --overwrite)"
+        )
+        click.echo(f"{run}: holds a run; train would {does}")
+    else:
+        click.echo(f"{run}: new; train would start recipe {recipe}")
+
+
+@click.command(short_help="Turn a run into a model bundle.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--step", type=click.IntRange(min=0), help="Checkpoint to take; the last one if not given.")
+@click.option("--id", "model_id", help="Name of the model; that of the folder BUNDLE if not given.")
+@click.option("--overwrite", is_flag=True, help="Replace BUNDLE.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
+def export(
+    run: Path, bundle: Path, step: int | None, model_id: str | None, overwrite: bool, quiet: bool
+) -> None:
+    """Turn a checkpoint of RUN into a model bundle.
+
+    The result of `export` is the folder BUNDLE: ONNX model, safetensors weights and a card. The ONNX model is run
+    beside the PyTorch network first; where the two disagree, nothing is written.
+
+    \b
+    Examples:
+      sat2map export runs/first mymodel
+      sat2map translate photo.png map.png --model mymodel
+    """
+    from sat2map.training.export import export_run
+
+    made = export_run(run, bundle, step=step, model_id=model_id or bundle.name, overwrite=overwrite)
+    if not quiet:
+        click.echo(f"{made}: exported. Next: sat2map translate IMAGE MAP --model {made}")
