@@ -1,0 +1,117 @@
+"""`Translator`: the one seam between learning and everything else, and its ONNX Runtime implementation."""
+
+import threading
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from sat2map.bundle import DEFAULT, Bundle, ModelCard, find
+from sat2map.errors import BadBundle, MissingExtra
+
+UInt8 = npt.NDArray[np.uint8]
+Field = Literal["colour", "index", "confidence", "probabilities"]
+
+RANKS: dict[str, int] = {"colour": 4, "index": 3, "confidence": 3, "probabilities": 4}
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_ERRORS_ONLY = 3  # ONNX Runtime's log severity: its warnings are for the authors of graphs
+
+
+class Translation(NamedTuple):
+    """What a network says about N images; fields that were not asked for are None."""
+
+    colour: UInt8 | None = None  # (N, H, W, 3)
+    index: UInt8 | None = None  # (N, H, W) palette index
+    confidence: UInt8 | None = None  # (N, H, W) probability of that index in percent
+    probabilities: npt.NDArray[np.float32] | None = None  # (N, K, H, W), sums to 1 over K
+
+
+class Translator(Protocol):
+    """A trained model, ready to run. Implementations may be called from several threads at once."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model needs: bands, stride, halo, cell, palette, metres per pixel."""
+
+    def __call__(self, batch: UInt8, want: Collection[Field]) -> Translation:
+        """Translate uint8 (N, H, W, C) with sides that are multiples of `card.stride`."""
+
+
+class OnnxTranslator:
+    """Runs a bundle's graph; only the outputs that are wanted are computed.
+
+    The session is made at the first call. `threads` are those inside one call: the default of 1 gives results that do
+    not depend on the machine's number of cores, and several calls may run side by side; None lets ONNX Runtime use
+    them all. Raises MissingExtra for a `device` that the installed ONNX Runtime cannot use.
+    """
+
+    def __init__(
+        self, bundle: Bundle, threads: int | None = 1, device: Literal["cpu", "cuda"] = "cpu"
+    ) -> None:
+        self._bundle, self._threads, self._device = bundle, threads, device
+        self._session: Any = None
+        self._opening = threading.Lock()
+
+    @property
+    def card(self) -> ModelCard:
+        """The card of the bundle."""
+        return self._bundle.card
+
+    def __call__(self, batch: UInt8, want: Collection[Field]) -> Translation:
+        """Translate uint8 (N, H, W, C). Raises BadBundle if the graph cannot take it or lacks what is wanted."""
+        with self._opening:
+            if self._session is None:
+                self._session = self._open()
+        session = self._session
+        names = [name for name in RANKS if name in want]
+        missing = set(names) - {output.name for output in session.get_outputs()}
+        if missing:
+            raise BadBundle(
+                f"the graph of model {self.card.id!r} has no output {', '.join(sorted(missing))}",
+                "Ask for what it has, or export the model again",
+            )
+        try:
+            results = session.run(names, {"image": np.ascontiguousarray(batch)})
+        except Exception as error:  # ONNX Runtime has no common base class for its errors
+            raise BadBundle(
+                f"the graph of model {self.card.id!r} failed on a batch of shape {batch.shape}: {error}",
+                "Export the model again, or report this if it is a shipped one",
+            ) from error
+        return Translation(**dict(zip(names, results, strict=True)))
+
+    def _open(self) -> Any:
+        """Make the session and check the graph against the contract in docs/ARCHITECTURE.md."""
+        import onnxruntime as ort
+
+        provider = _PROVIDERS[self._device]
+        if provider not in ort.get_available_providers():
+            raise MissingExtra(
+                f"the installed ONNX Runtime cannot use {self._device!r}",
+                "Use the CPU, or install onnxruntime-gpu in place of onnxruntime",
+            )
+        options = ort.SessionOptions()
+        options.log_severity_level = _ERRORS_ONLY
+        options.intra_op_num_threads = self._threads or 0
+        options.inter_op_num_threads = 1
+        try:
+            session = ort.InferenceSession(self._bundle.onnx, options, providers=[provider])
+        except Exception as error:
+            raise BadBundle(
+                f"{self._bundle.onnx} is not a graph that ONNX Runtime can run: {error}",
+                "Export the model again",
+            ) from error
+        found = {node.name: (node.type, len(node.shape)) for node in session.get_inputs()}
+        if found != {"image": ("tensor(uint8)", 4)}:
+            raise BadBundle(
+                f"{self._bundle.onnx} takes {found}, not one uint8 image (N, H, W, C)", "Export it again"
+            )
+        return session
+
+
+def open_translator(
+    id_or_dir: str | Path = DEFAULT, *, threads: int | None = 1, device: Literal["cpu", "cuda"] = "cpu"
+) -> OnnxTranslator:
+    """Open a shipped model by id or a bundle by folder. Raises what `bundle.find` raises."""
+    return OnnxTranslator(find(id_or_dir), threads, device)
