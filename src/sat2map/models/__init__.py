@@ -1,0 +1,1 @@
+"""Networks: generators and discriminators, built by name from plain numbers."""

@@ -1,0 +1,106 @@
+"""`carto`: the default generator. Seam-free, palette head, compact.
+
+A U-Net without window statistics. The image is folded into a grid of stride 4 (pixel-unshuffle), widened while the
+grid is halved down to the last level, and brought back with additive skips; a small per-position perceptron then
+paints each 4×4 square with class scores (pixel-shuffle). Work at full resolution is thus limited to the softmax.
+Context comes from the coarse levels, where a 3×3 convolution reaches stride pixels and costs next to nothing; how far
+the whole network looks is `receptive_radius`, which decides the halo of scenes.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sat2map.models.layers import ChannelNorm, Down, ResBlock, Up
+from sat2map.models.receptive import Span
+
+FOLD = 4  # px per side of the squares that the stem folds and the head paints
+
+
+class Carto(nn.Module):
+    """Image to `outputs` channels: palette scores (softmax to come) or RGB.
+
+    `widths[i]` channels at stride 4·2^i; `encoder[i]` and `decoder[i]` residual blocks there (the last level has only
+    `encoder`); `head` hidden channels of the painting perceptron.
+    """
+
+    def __init__(
+        self,
+        outputs: int,
+        widths: Sequence[int] = (64, 128, 192, 256),
+        encoder: Sequence[int] = (1, 1, 2, 1),
+        decoder: Sequence[int] = (2, 1, 1),
+        head: int = 128,
+        inputs: int = 3,
+    ) -> None:
+        super().__init__()
+        if not len(widths) == len(encoder) == len(decoder) + 1:
+            raise ValueError(f"widths {widths}, encoder {encoder} and decoder {decoder} do not fit")
+        self.stride = FOLD << (len(widths) - 1)
+        self.outputs = outputs
+        self.stem = nn.Conv2d(inputs * FOLD**2, widths[0], 3, padding=1)
+        levels = range(len(widths))
+        self.encoder = nn.ModuleList(nn.Sequential(*(ResBlock(widths[i]) for _ in range(encoder[i]))) for i in levels)
+        self.decoder = nn.ModuleList(
+            nn.Sequential(*(ResBlock(widths[i]) for _ in range(decoder[i]))) for i in levels[:-1]
+        )
+        self.down = nn.ModuleList(Down(widths[i], widths[i + 1]) for i in levels[:-1])
+        self.up = nn.ModuleList(Up(widths[i + 1], widths[i]) for i in levels[:-1])
+        self.head_norm = ChannelNorm(widths[0])
+        self.head_hidden = nn.Conv2d(widths[0], head, 1)
+        self.head = nn.Conv2d(head, outputs * FOLD**2, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, C, H, W) in [-1, 1], sides multiples of `stride` -> (N, outputs, H, W) scores."""
+        return F.pixel_shuffle(self.folded(image), FOLD)
+
+    def folded(self, image: Tensor) -> Tensor:
+        """Scores before the last pixel-shuffle: (N, outputs·16, H/4, W/4), channel = class·16 + row·4 + column."""
+        x = self.stem(F.pixel_unshuffle(image, FOLD))  # (N, w0, H/4, W/4)
+        skips: list[Tensor] = []
+        for i, blocks in enumerate(self.encoder):
+            x = blocks(x)
+            if i < len(self.down):
+                skips.append(x)
+                x = self.down[i](x)  # (N, w[i+1], H/(8·2^i), ...)
+        for i in reversed(range(len(self.up))):
+            x = self.decoder[i](self.up[i](x) + skips[i])
+        return self.head(F.silu(self.head_hidden(self.head_norm(x))))  # type: ignore[no-any-return]
+
+    def reach(self, span: Span) -> Span:
+        """Input pixels that the output pixels in `span` depend on."""
+        span = span.coarser(FOLD)
+        skips: list[Span] = []
+        for i in range(len(self.up)):
+            span = _through(self.decoder[i], span)
+            skips.append(span)
+            span = self.up[i].reach(span)  # type: ignore[operator]
+        for i in reversed(range(len(self.encoder))):
+            span = _through(self.encoder[i], span)
+            if i:
+                span = self.down[i - 1].reach(span).union(skips[i - 1])  # type: ignore[operator]
+        return span.conv(3, padding=1).finer(FOLD)
+
+    def receptive_radius(self) -> int:
+        """Pixels that an output can depend on beyond its own stride-aligned square."""
+        return self.reach(Span(0, self.stride - 1)).radius(self.stride)
+
+
+def _through(blocks: nn.Module, span: Span) -> Span:
+    for block in reversed(list(blocks.children())):
+        span = block.reach(span)  # type: ignore[operator]
+    return span
+
+
+def initialise(network: Carto, prior: Tensor | None = None) -> None:
+    """Set the last bias to the log of the class shares, so that training starts from the base rates.
+
+    Lin et al. 2017 (focal loss, section 4.1) show why rare classes need it. `prior`: (outputs,) shares summing to 1.
+    """
+    nn.init.normal_(network.head.weight, std=0.02)
+    if prior is not None:
+        with torch.no_grad():
+            bias = prior.clamp_min(1e-4).log().repeat_interleave(FOLD**2)
+            network.head.bias.copy_(bias)  # type: ignore[union-attr]
