@@ -96,9 +96,13 @@ def fit_temperature(
         known = np.flatnonzero(flat >= 0)
         sample.add(rows, flat, known)
     if not sample.filled:
-        raise TooFewImages("no pixel to fit a temperature on", "Give a development split with at least one pair")
+        raise TooFewImages(
+            "no pixel to fit a temperature on", "Give a development split with at least one pair"
+        )
     logits, targets = sample.take()
-    return float(np.exp(_golden_section(lambda log_t: cross_entropy(logits, targets, np.exp(log_t)), *np.log(_RANGE))))
+    return float(
+        np.exp(_golden_section(lambda log_t: cross_entropy(logits, targets, np.exp(log_t)), *np.log(_RANGE)))
+    )
 
 
 def cross_entropy(logits: Float64, targets: npt.NDArray[np.integer], temperature: float = 1.0) -> float:
@@ -144,7 +148,9 @@ class _Reservoir:
         return self._rows, self._targets
 
 
-def _golden_section(cost: Callable[[float], float], low: float, high: float, tolerance: float = 1e-4) -> float:
+def _golden_section(
+    cost: Callable[[float], float], low: float, high: float, tolerance: float = 1e-4
+) -> float:
     """Minimum of a function with one valley; the cross-entropy is convex in 1/T, so it has one in log T."""
     ratio = (5**0.5 - 1) / 2
     a, b = high - ratio * (high - low), low + ratio * (high - low)

@@ -66,11 +66,22 @@ class SqueezeNet:
             with np.load(path, allow_pickle=False) as arrays:
                 self._weights = {key: arrays[key].astype(np.float32) for key in arrays.files}
         except (ValueError, OSError) as error:
-            raise BadBundle(f"feature weights {path} cannot be read ({error})", "Give an .npz without pickles") from error
-        needed = ["conv1", *(f"{fire}.{part}" for fire in _FIRES for part in ("squeeze1x1", "expand1x1", "expand3x3"))]
-        missing = [key for key in needed if f"{key}.weight" not in self._weights or f"{key}.bias" not in self._weights]
+            raise BadBundle(
+                f"feature weights {path} cannot be read ({error})", "Give an .npz without pickles"
+            ) from error
+        needed = [
+            "conv1",
+            *(f"{fire}.{part}" for fire in _FIRES for part in ("squeeze1x1", "expand1x1", "expand3x3")),
+        ]
+        missing = [
+            key
+            for key in needed
+            if f"{key}.weight" not in self._weights or f"{key}.bias" not in self._weights
+        ]
         if missing:
-            raise BadBundle(f"{path} has no {missing[0]}", "Give the weights of SqueezeNet 1.1, named as in torchvision")
+            raise BadBundle(
+                f"{path} has no {missing[0]}", "Give the weights of SqueezeNet 1.1, named as in torchvision"
+            )
 
     def __call__(self, images: UInt8) -> npt.NDArray[np.float64]:
         """uint8 (N, H, W, 3) RGB -> float64 (N, 512); images are resized to 227×227 (bilinear) one at a time."""
@@ -83,7 +94,9 @@ class SqueezeNet:
             if fire in _POOL_BEFORE:
                 x = max_pool(x)  # 56, 28, 14
             x = self._conv(f"{fire}.squeeze1x1", x)
-            x = np.concatenate([self._conv(f"{fire}.expand1x1", x), self._conv(f"{fire}.expand3x3", x, pad=1)], -1)
+            x = np.concatenate(
+                [self._conv(f"{fire}.expand1x1", x), self._conv(f"{fire}.expand3x3", x, pad=1)], -1
+            )
         features: Float32 = x.mean((0, 1))  # (512,)
         return features
 
@@ -125,11 +138,18 @@ class OnnxFeatures:
         try:
             self._session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors have no common base but this
-            raise BadBundle(f"feature network {path} cannot be opened ({error})", "Give a valid ONNX model") from error
-        image = self._session.get_inputs()[0]
-        if len(image.shape) != 4 or image.shape[1] != 3 or image.type not in ("tensor(float)", "tensor(uint8)"):
             raise BadBundle(
-                f"{path} takes {image.type} {image.shape}", "Give a network of RGB images: (N, 3, H, W), float32 or uint8"
+                f"feature network {path} cannot be opened ({error})", "Give a valid ONNX model"
+            ) from error
+        image = self._session.get_inputs()[0]
+        if (
+            len(image.shape) != 4
+            or image.shape[1] != 3
+            or image.type not in ("tensor(float)", "tensor(uint8)")
+        ):
+            raise BadBundle(
+                f"{path} takes {image.type} {image.shape}",
+                "Give a network of RGB images: (N, 3, H, W), float32 or uint8",
             )
         self.name = "inception" if inception else path.stem
         self.checksum = checksum
@@ -143,7 +163,9 @@ class OnnxFeatures:
         given = batch.astype(np.float32) if self._floating else batch
         rows = [self._session.run(None, {self._input: given[i : i + 1]})[0] for i in range(len(given))]
         features = np.concatenate(rows).astype(np.float64)
-        features = features.reshape(*features.shape[:2], -1).mean(-1)  # (N, D): pool what is left of the positions
+        features = features.reshape(*features.shape[:2], -1).mean(
+            -1
+        )  # (N, D): pool what is left of the positions
         if self._check and features.shape[1] != self._check:
             raise BadBundle(
                 f"the network called Inception gives {features.shape[1]} features, FID is defined on {self._check}",

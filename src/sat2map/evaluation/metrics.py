@@ -32,7 +32,12 @@ class PairScore(msgspec.Struct, frozen=True):
     name: str
     figures: dict[str, float]  # RGB_FIGURES of this image
     confusion: tuple[tuple[int, ...], ...] = ()  # pixels, [true class][predicted class]; empty for satellite
-    road: tuple[int, int, int, int] = (0, 0, 0, 0)  # predicted, of those near true, true, of those near predicted
+    road: tuple[int, int, int, int] = (
+        0,
+        0,
+        0,
+        0,
+    )  # predicted, of those near true, true, of those near predicted
 
     def iou(self) -> tuple[float | None, ...]:
         """IoU of each class in this image; None for a class that is in neither picture."""
@@ -45,10 +50,16 @@ class PairScore(msgspec.Struct, frozen=True):
 
     def wrong(self, index: int) -> int:
         """Pixels that have class `index` in one of the two pictures only."""
-        return sum(self.confusion[index]) + sum(row[index] for row in self.confusion) - 2 * self.confusion[index][index]
+        return (
+            sum(self.confusion[index])
+            + sum(row[index] for row in self.confusion)
+            - 2 * self.confusion[index][index]
+        )
 
 
-def score_pair(name: str, truth: UInt8, guess: UInt8, *, maps: bool = True, palette: Palette = MAPS) -> PairScore:
+def score_pair(
+    name: str, truth: UInt8, guess: UInt8, *, maps: bool = True, palette: Palette = MAPS
+) -> PairScore:
     """Score `guess` against `truth`, both uint8 (H, W, 3); class figures only where both are `maps`.
 
     Raises BadDataset when the sizes differ: a silent resize would be a different measurement.
@@ -78,7 +89,9 @@ def rgb_figures(truth: UInt8, guess: UInt8) -> dict[str, float]:
     """The RGB figures of one pair of uint8 (H, W, 3) images: `l1`, `rmse`, `psnr`, `acc5`, `acc10`, `ssim`."""
     gap = np.maximum(truth, guess) - np.minimum(truth, guess)  # |difference| without leaving uint8
     worst = gap.max(-1)
-    levels = np.bincount(gap.ravel(), minlength=256)  # pixels x channels at each error: exact sums from 256 counts
+    levels = np.bincount(
+        gap.ravel(), minlength=256
+    )  # pixels x channels at each error: exact sums from 256 counts
     mse = float(levels @ np.arange(256.0) ** 2) / gap.size
     return {
         "l1": float(levels @ np.arange(256.0)) / gap.size,
@@ -98,7 +111,9 @@ def ssim(truth: UInt8, guess: UInt8) -> float:
     """
     height, width, channels = truth.shape
     if min(height, width) < _WINDOW:
-        raise BadDataset(f"SSIM of a {_size(truth)} image", f"Use images of at least {_WINDOW}×{_WINDOW} pixels")
+        raise BadDataset(
+            f"SSIM of a {_size(truth)} image", f"Use images of at least {_WINDOW}×{_WINDOW} pixels"
+        )
     rows = height - _WINDOW + 1
     total = 0.0
     for start in range(0, rows, _STRIP):
@@ -213,7 +228,11 @@ class Tally:
     def iou(self) -> dict[str, float]:
         """IoU per class name from the one matrix over all images; 0 for a class that never occurs (as score.py)."""
         values = class_iou(self.confusion)
-        return {name: value or 0.0 for name, value in zip(CLASS_NAMES, values, strict=True)} if self._maps else {}
+        return (
+            {name: value or 0.0 for name, value in zip(CLASS_NAMES, values, strict=True)}
+            if self._maps
+            else {}
+        )
 
     def figures(self) -> dict[str, float]:
         """All figures: class figures first (maps only), then the means over images of the RGB figures."""
@@ -224,7 +243,7 @@ class Tally:
         return {"miou6": float(np.mean(iou)), "road_f1_3px": relaxed_f1(self.road), **means}
 
 
-def tally(scores: Iterable[PairScore]) -> Tally:
+def sum_scores(scores: Iterable[PairScore]) -> Tally:
     """Sum some scores."""
     out = Tally()
     for score in scores:

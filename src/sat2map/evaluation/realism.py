@@ -88,7 +88,9 @@ def frechet_distance(a: Float64, b: Float64) -> float:
     return float(((mean_a - mean_b) ** 2).sum() + (root_a**2).sum() + (root_b**2).sum() - 2 * cross)
 
 
-def kernel_distance(a: Float64, b: Float64, *, subsets: int = _SUBSETS, size: int = _SUBSET) -> tuple[float, float]:
+def kernel_distance(
+    a: Float64, b: Float64, *, subsets: int = _SUBSETS, size: int = _SUBSET
+) -> tuple[float, float]:
     """Mean and standard deviation over subsets of the squared MMD with the kernel (x·y / D + 1)³.
 
     Unbiased estimate (Bińkowski et al. 2018, section 4). Features are (N, D) and (M, D). With no more than `size`
@@ -99,7 +101,9 @@ def kernel_distance(a: Float64, b: Float64, *, subsets: int = _SUBSETS, size: in
         return squared_mmd(a, b), 0.0
     random = np.random.default_rng(0)
     draws = [
-        squared_mmd(a[random.choice(len(a), size, replace=False)], b[random.choice(len(b), size, replace=False)])
+        squared_mmd(
+            a[random.choice(len(a), size, replace=False)], b[random.choice(len(b), size, replace=False)]
+        )
         for _ in range(subsets)
     ]
     return float(np.mean(draws)), float(np.std(draws))
