@@ -1,0 +1,1 @@
+"""Paired sets: import, download, check, split by place, pre-decoded cache, sampling."""
