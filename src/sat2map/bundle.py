@@ -21,9 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 DEFAULT = "carto"  # id of the model that is used when none is named
-CARD, ONNX, WEIGHTS, README, MANIFEST = (
-    "card.json", "model.onnx", "model.safetensors", "README.md", "manifest.json",
-)  # fmt: skip
+CARD, ONNX, WEIGHTS, README = "card.json", "model.onnx", "model.safetensors", "README.md"
 CARD_LIMIT = 1 << 20  # bytes; a card is text of a few KB, and nobody should make us parse more
 
 
@@ -85,14 +83,14 @@ def open_bundle(folder: Path) -> Bundle:
     """
     if not folder.is_dir():
         raise FileMissing(f"{folder}: no such folder", "Name a bundle folder as `sat2map export` leaves it")
-    for name in (CARD, ONNX, WEIGHTS, MANIFEST):
+    for name in (CARD, ONNX, WEIGHTS, storage.MANIFEST):
         if not (folder / name).is_file():
             raise BadBundle(f"{folder} has no {name}", "Name a bundle folder as `sat2map export` leaves it")
     storage.verify(folder)
+    listed = msgspec.json.decode((folder / storage.MANIFEST).read_bytes())
     card, assets = read_card(folder / CARD)
     for name in (ONNX, WEIGHTS):
-        asset = assets.get(name)
-        if asset is None or asset.sha256 != storage.sha256(folder / name):
+        if name not in assets or assets[name].sha256 != listed.get(name, {}).get("sha256"):
             raise BadBundle(f"{folder}: card.json was written for another {name}", "Export the model again")
     return Bundle(folder, card)
 
@@ -161,8 +159,9 @@ def readme(card: ModelCard) -> str:
     parts += ["## Use", f"```\nsat2map translate IMAGE.png MAP.png --model {card.id}\n```",
               "For a model that is not shipped, give the folder of this file instead of the id."]  # fmt: skip
     if card.palette:
-        legend = zip(card.palette.names, card.palette.class_colours(), strict=True)
-        parts += ["## Classes", "\n".join(f"- {name}: rgb{colour}" for name, colour in legend)]
+        names = (card.palette.names[number] for number in card.palette.classes)
+        legend = zip(names, card.palette.colours, strict=True)
+        parts += ["## Colours", "\n".join(f"- rgb{colour}: {name}" for name, colour in legend)]
     if card.metrics:
         parts += ["## Figures", *(_table(metrics) for metrics in card.metrics)]
     if card.limits:

@@ -166,7 +166,6 @@ def _mlm(card: ModelCard) -> dict[str, Any]:
     tasks = ["generative", *(["semantic-segmentation"] if card.palette else [])]
     outputs = [_output("colour", ["generative"], "uint8", ["batch", "height", "width", "channel"], 3)]
     if card.palette:
-        names, colours = card.palette.names, card.palette.class_colours()
         seg = ["semantic-segmentation"]
         outputs += [
             _output("index", seg, "uint8", ["batch", "height", "width"]),
@@ -179,10 +178,12 @@ def _mlm(card: ModelCard) -> dict[str, Any]:
             {
                 "value": index,
                 "name": f"palette-{index}",
-                "description": names[number],
-                "color_hint": "".join(f"{v:02X}" for v in colours[number]),
+                "description": card.palette.names[number],
+                "color_hint": "".join(f"{level:02X}" for level in colour),
             }
-            for index, number in enumerate(card.palette.classes)
+            for index, (colour, number) in enumerate(
+                zip(card.palette.colours, card.palette.classes, strict=True)
+            )
         ]
     return {
         "mlm:name": f"sat2map-{card.id}".rstrip("_-"),

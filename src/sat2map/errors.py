@@ -48,6 +48,10 @@ class WrongBands(Sat2MapError):
     exit_code = 2
 
 
+class SomeImagesFailed(Sat2MapError):
+    """Some images of a folder could not be processed; the others are done."""
+
+
 # -- durable files ----------------------------------------------------------------------------------------------
 
 
@@ -97,6 +101,12 @@ class BadRecipe(Sat2MapError):
 
 class UnknownModel(Sat2MapError):
     """No shipped bundle, network or recipe has this name."""
+
+    exit_code = 2
+
+
+class UnsuitableModel(Sat2MapError):
+    """The model cannot do what was asked of it: it has no classes, or works in the other direction."""
 
     exit_code = 2
 

@@ -2,8 +2,9 @@
 
 import threading
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,8 @@ _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _ERRORS_ONLY = 3  # ONNX Runtime's log severity: its warnings are for the authors of graphs
 
 
-class Translation(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Translation:
     """What a network says about N images; fields that were not asked for are None."""
 
     colour: UInt8 | None = None  # (N, H, W, 3)

@@ -1,0 +1,1 @@
+"""Pictures and scenes of any size, through a Translator, cell by cell."""
