@@ -37,7 +37,7 @@ def parse(line: str) -> str:
         assert name is not None and found is not None
         command = found
         path.append(name)
-    if not isinstance(command, click.Group):
+    if words and not isinstance(command, click.Group):  # without words, a sentence merely names the verb
         command.make_context(path[-1], words, parent=context)
     return " ".join(path)
 

@@ -13,7 +13,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
 TRAIN_EXTRA = ["torch", "safetensors", "onnx", "onnxscript", "scipy", "tensorboard", "torchmetrics", "yaml"]
-NEEDS_TRAIN_EXTRA = ("sat2map.models", "sat2map.losses", "sat2map.training", "sat2map.data.sampling")
+NEEDS_TRAIN_EXTRA = ("sat2map.models", "sat2map.losses", "sat2map.training", "sat2map.data.batches")
 
 # Refuses the extra's packages as if they were not installed.
 BLOCK = f"""
