@@ -100,27 +100,40 @@ def train(
         return
     from sat2map.training import loop
 
-    with progress("training", quiet=quiet) as bar, stopping_between_steps(bar) as report:
-        loop.train(
-            resolved, data, run, resume=resume, overwrite=overwrite, start_from=start_from, on_progress=report
-        )
+    try:
+        with progress("training", quiet=quiet) as bar, stopping_between_steps(bar) as report:
+            loop.train(
+                resolved,
+                data,
+                run,
+                resume=resume,
+                overwrite=overwrite,
+                start_from=start_from,
+                on_progress=report,
+            )
+    except Stopped:
+        click.echo(f"{run}: stopped; the same command with --resume goes on", err=True)
+        raise
     if not quiet:
         click.echo(f"{run}: trained. Next: sat2map export {run} BUNDLE")
 
 
 def _say_what_would_happen(recipe: str, data: Path, run: Path, *, resume: bool, overwrite: bool) -> None:
-    """Check what can be checked without training and print it; raise the error that `train` itself would raise."""
-    from sat2map.data.pairs import open_pairs
+    """Open the data and look at the run folder, as `train` would; print what it would do."""
+    from sat2map.data.pairs import PairedSet
 
-    pairs = open_pairs(data)
-    click.echo(f"{data}: {len(pairs)} pairs")
-    if run.exists() and any(run.iterdir()):
+    click.echo(f"{data}: {len(PairedSet.open(data))} pairs")
+    if (run / "recipe.yaml").exists():
         does = (
-            "resume it" if resume else "replace it" if overwrite else "refuse (needs --resume or --overwrite)"
+            "go on with it"
+            if resume
+            else "replace it"
+            if overwrite
+            else "refuse without --resume or --overwrite"
         )
         click.echo(f"{run}: holds a run; train would {does}")
     else:
-        click.echo(f"{run}: new; train would start recipe {recipe}")
+        click.echo(f"{run}: new; train would start {recipe}")
 
 
 @click.command(short_help="Turn a run into a model bundle.")
