@@ -56,7 +56,7 @@ def default_root() -> Path:
 
 
 class PixelCache:
-    """Decoded pixels of a paired set; image `i` is pair `i` of the set. Cheap to open, safe to share and to fork."""
+    """Decoded pixels of a paired set; image i is pair i of the set. Cheap to open, safe to share and to fork."""
 
     def __init__(self, folder: Path) -> None:
         """Open a built cache; raises CorruptFile when a file is missing or has the wrong length."""
@@ -64,13 +64,16 @@ class PixelCache:
         try:
             self._layout = msgspec.json.decode((folder / INDEX).read_bytes(), type=CacheIndex)
         except (OSError, msgspec.DecodeError) as fault:
-            raise CorruptFile(f"{folder} is no pixel cache ({fault})", "Remove the folder and try again") from fault
+            raise CorruptFile(
+                f"{folder} is no pixel cache ({fault})", "Remove the folder and try again"
+            ) from fault
         self.key = self._layout.key
         self.names = self._layout.names
         self.sizes = self._layout.sizes
         self._offsets = self._layout.offsets()
         self._sat = self._map("sat.u8", 3)
         self._street = self._map("street.u8", 3)
+        self._index: UInt8 | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -86,17 +89,18 @@ class PixelCache:
         flat = np.memmap(path, np.uint8, mode="r")
         return flat.reshape(-1, channels) if channels > 1 else flat
 
-    def _image(self, flat: UInt8, i: int) -> UInt8:
-        height, width = self.sizes[i]
-        return flat[self._offsets[i] : self._offsets[i] + height * width].reshape(height, width, *flat.shape[1:])
+    def _image(self, flat: UInt8, number: int) -> UInt8:
+        height, width = self.sizes[number]
+        start = self._offsets[number]
+        return flat[start : start + height * width].reshape(height, width, *flat.shape[1:])
 
-    def sat(self, i: int) -> UInt8:
-        """Satellite half of pair `i`, uint8 (H, W, 3), read-only, straight from the mapped file."""
-        return self._image(self._sat, i)
+    def sat(self, number: int) -> UInt8:
+        """Satellite half of pair `number`, uint8 (H, W, 3), read-only, straight from the mapped file."""
+        return self._image(self._sat, number)
 
-    def street(self, i: int) -> UInt8:
-        """Street half of pair `i`, uint8 (H, W, 3), read-only."""
-        return self._image(self._street, i)
+    def street(self, number: int) -> UInt8:
+        """Street half of pair `number`, uint8 (H, W, 3), read-only."""
+        return self._image(self._street, number)
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -113,22 +117,33 @@ class PixelCache:
         shape = (len(self), *self.size, 3)
         return self._sat.reshape(shape), self._street.reshape(shape)
 
-    def index(self, palette: Palette, progress: Progress | None = None) -> "IndexMaps":
-        """Street halves as palette indices; encoded on the first call and kept beside the pixels."""
-        print_of = hashlib.sha256(json.dumps(palette.colours).encode()).hexdigest()[:16]
-        name = f"index-{print_of}.u8"
+    def with_palette(self, palette: Palette, progress: Progress | None = None) -> "PixelCache":
+        """Return this cache with `index` for a palette; encoded on the first call and kept beside the pixels."""
+        digest = hashlib.sha256(json.dumps(palette.colours).encode()).hexdigest()
+        name = f"index-{digest[:16]}.u8"
         path = self.folder / name
         if not path.is_file():
             with storage.replacing(path, overwrite=True) as temporary, temporary.open("wb") as out:
-                for i in range(len(self)):
-                    palette.encode(np.asarray(self.street(i))).tofile(out)
+                for number in range(len(self)):
+                    palette.encode(np.asarray(self.street(number))).tofile(out)
                     if progress:
-                        progress(i + 1, len(self))
-        return IndexMaps(self, self._map(name, 1))
+                        progress(number + 1, len(self))
+        other = PixelCache(self.folder)
+        other._index = other._map(name, 1)
+        return other
+
+    def index(self, number: int) -> UInt8:
+        """Street half of pair `number` as palette index, uint8 (H, W), read-only; needs `with_palette`."""
+        assert self._index is not None, "index() needs with_palette()"
+        return self._image(self._index, number)
 
     @classmethod
     def build(
-        cls, pairs: PairedSet, folder: Path | None = None, progress: Progress | None = None
+        cls,
+        pairs: PairedSet,
+        folder: Path | None = None,
+        palette: Palette | None = None,
+        progress: Progress | None = None,
     ) -> "PixelCache":
         """Open the cache of a set below `folder` (default `default_root()`), decoding the set first if need be.
 
@@ -143,26 +158,8 @@ class PixelCache:
                     _decode(pairs, key, temporary, progress)
             except OutputExists:
                 pass
-        return cls(target)
-
-
-class IndexMaps:
-    """Palette indices of the street halves of a cache."""
-
-    def __init__(self, cache: PixelCache, flat: UInt8) -> None:
-        self._cache = cache
-        self._flat = flat
-
-    def __call__(self, i: int) -> UInt8:
-        """Street half of pair `i` as palette index, uint8 (H, W), read-only."""
-        return self._cache._image(self._flat, i)
-
-    def stacked(self) -> UInt8:
-        """All of them, uint8 (N, H, W); the images must have one size."""
-        size = self._cache.size
-        if size is None:
-            raise BadDataset("the images have different sizes and form no single array", "Read them one by one")
-        return self._flat.reshape(len(self._cache), *size)
+        cache = cls(target)
+        return cache if palette is None else cache.with_palette(palette)
 
 
 def _decode(pairs: PairedSet, key: str, folder: Path, progress: Progress | None) -> None:

@@ -13,7 +13,9 @@ HALVES = ("sat", "street")
 def pictures(folder: Path) -> list[Path]:
     """Image files directly in a folder, by suffix, hidden files left out."""
     return [
-        p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
+        p
+        for p in folder.iterdir()
+        if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
     ]
 
 
@@ -31,7 +33,8 @@ def two_folders(sat: Path, street: Path, split: str) -> list[Pair]:
         for path in pictures(folder):
             if path.stem in stems:
                 raise BadDataset(
-                    f"{folder} holds both {stems[path.stem].name} and {path.name}", "Keep one file for each name"
+                    f"{folder} holds both {stems[path.stem].name} and {path.name}",
+                    "Keep one file for each name",
                 )
             stems[path.stem] = path
         sides.append(stems)
@@ -50,7 +53,8 @@ def side_by_side(folder: Path, split: str, sat_side: str = "left") -> list[Pair]
     parts: tuple[Part, Part] = ("left", "right") if sat_side == "left" else ("right", "left")
     prefix = "" if split == ALL else split + "/"
     return [
-        Pair(prefix + path.stem, split, Picture(path, parts[0]), Picture(path, parts[1])) for path in pictures(folder)
+        Pair(prefix + path.stem, split, Picture(path, parts[0]), Picture(path, parts[1]))
+        for path in pictures(folder)
     ]
 
 
@@ -60,7 +64,7 @@ def find_pairs(folder: Path, sat_side: str = "left") -> list[Pair]:
     for split, below in split_folders(folder):
         halves = [below / half for half in HALVES]
         if all(half.is_dir() for half in halves):
-            pairs += two_folders(*halves, split)
+            pairs += two_folders(halves[0], halves[1], split)
         else:
             pairs += side_by_side(below, split, sat_side)
     # sat/train and street/train: the splits may also lie below the halves
@@ -68,7 +72,7 @@ def find_pairs(folder: Path, sat_side: str = "left") -> list[Pair]:
         for split in SPLITS:
             halves = [folder / half / split for half in HALVES]
             if all(half.is_dir() for half in halves):
-                pairs += two_folders(*halves, split)
+                pairs += two_folders(halves[0], halves[1], split)
     return pairs
 
 
@@ -80,5 +84,7 @@ def open_folder(folder: Path) -> PairedSet:
         return read_manifest(folder)
     pairs = find_pairs(folder)
     if not pairs:
-        raise BadDataset(f"{folder} holds no pairs that are laid out in a known way", "Known ways: " + LAYOUTS)
+        raise BadDataset(
+            f"{folder} holds no pairs that are laid out in a known way", "Known ways: " + LAYOUTS
+        )
     return PairedSet(folder, pairs)

@@ -7,6 +7,7 @@ only references its images may point outside the folder.
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -16,6 +17,8 @@ from sat2map.errors import BadDataset
 
 FORMAT = "sat2map-pairs"
 VERSION = 1
+
+Record = TypeVar("Record")
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,25 +53,25 @@ def _picture(folder: Path, half: HalfRecord) -> Picture:
     return Picture(folder / half.path, half.part, half.sha256)
 
 
+def _decode(path: Path, number: int, line: bytes, kind: type[Record]) -> Record:
+    try:
+        return msgspec.json.decode(line, type=kind)
+    except msgspec.DecodeError as fault:
+        raise BadDataset(f"{path}, line {number}: {fault}", "Import the images again") from fault
+
+
 def read_manifest(folder: Path) -> PairedSet:
     """Read `pairs.jsonl` of a folder; raises BadDataset naming the line that is wrong."""
     path = folder / MANIFEST
     lines = path.read_bytes().splitlines()
-    pairs: list[Pair] = []
-    number = 1
-    try:
-        header = msgspec.json.decode(lines[0] if lines else b"", type=Header)
-        if header.format != FORMAT or header.version != VERSION:
-            raise BadDataset(
-                f"{path} is {header.format} version {header.version}, not {FORMAT} version {VERSION}",
-                "Import the images again with this version of sat2map",
-            )
-        for number, line in enumerate(lines[1:], 2):
-            record = msgspec.json.decode(line, type=PairRecord)
-            sat, street = _picture(folder, record.sat), _picture(folder, record.street)
-            pairs.append(Pair(record.name, record.split, sat, street))
-    except msgspec.DecodeError as fault:
-        raise BadDataset(f"{path}, line {number}: {fault}", "Import the images again") from fault
+    header = _decode(path, 1, lines[0] if lines else b"", Header)
+    if header.format != FORMAT or header.version != VERSION:
+        raise BadDataset(
+            f"{path} is {header.format} version {header.version}, not {FORMAT} version {VERSION}",
+            "Import the images again with this version of sat2map",
+        )
+    records = [_decode(path, number, line, PairRecord) for number, line in enumerate(lines[1:], 2)]
+    pairs = [Pair(r.name, r.split, _picture(folder, r.sat), _picture(folder, r.street)) for r in records]
     return PairedSet(folder, pairs, header.licence, header.attribution)
 
 

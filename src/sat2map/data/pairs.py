@@ -109,9 +109,7 @@ def source_and_target(
 class PairedSet(Sequence[Pair]):
     """A list of pairs in natural order of their names, with the folder, licence and attribution they came with."""
 
-    def __init__(
-        self, folder: Path, pairs: Sequence[Pair], licence: str = "", attribution: str = ""
-    ) -> None:
+    def __init__(self, folder: Path, pairs: Sequence[Pair], licence: str = "", attribution: str = "") -> None:
         """`pairs` may come in any order; raises BadDataset when there are none or two share a name."""
         if not pairs:
             raise BadDataset(f"{folder} holds no pairs", "Name a folder of paired images: " + LAYOUTS)
@@ -121,7 +119,9 @@ class PairedSet(Sequence[Pair]):
         self.attribution = attribution
         for one, two in zip(self.pairs, self.pairs[1:], strict=False):
             if one.name == two.name:
-                raise BadDataset(f"{folder} holds two pairs called {one.name}", "Rename or remove one of them")
+                raise BadDataset(
+                    f"{folder} holds two pairs called {one.name}", "Rename or remove one of them"
+                )
 
     @overload
     def __getitem__(self, index: int) -> Pair: ...
@@ -169,9 +169,17 @@ class PairedSet(Sequence[Pair]):
                     stat = half.path.stat()
                 except OSError as fault:
                     raise FileMissing(
-                        f"{half.path} of pair {pair.name} cannot be read ({fault.strerror})", "Restore the file"
+                        f"{half.path} of pair {pair.name} cannot be read ({fault.strerror})",
+                        "Restore the file",
                     ) from fault
-                entry = [pair.name, str(half.path.resolve()), half.part, half.sha256, stat.st_size, stat.st_mtime_ns]
+                entry = [
+                    pair.name,
+                    str(half.path.resolve()),
+                    half.part,
+                    half.sha256,
+                    stat.st_size,
+                    stat.st_mtime_ns,
+                ]
                 digest.update(json.dumps(entry).encode())
         return digest.hexdigest()
 
