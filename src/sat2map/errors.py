@@ -148,3 +148,9 @@ class TooFewImages(Sat2MapError):
     """A statistic was asked for on fewer images than it can be trusted with."""
 
     exit_code = 2
+
+
+class NotComparable(Sat2MapError):
+    """Results of different protocols, splits or pictures were to be put into one table."""
+
+    exit_code = 2

@@ -34,7 +34,6 @@ class Extractor(Protocol):
 
     def __call__(self, images: UInt8) -> npt.NDArray[np.float64]:
         """uint8 (N, H, W, 3) RGB -> float64 (N, D)."""
-        ...
 
 
 def open_extractor(path: Path, *, inception: bool = False) -> Extractor:
@@ -102,7 +101,8 @@ class SqueezeNet:
 
     def _conv(self, name: str, x: Float32, stride: int = 1, pad: int = 0) -> Float32:
         weight, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]  # (O, I, k, k)
-        return np.maximum(convolve(x, weight, stride, pad) + bias, 0)
+        out: Float32 = np.maximum(convolve(x, weight, stride, pad) + bias, 0)
+        return out
 
 
 def convolve(x: Float32, weight: Float32, stride: int = 1, pad: int = 0) -> Float32:
@@ -125,7 +125,8 @@ def max_pool(x: Float32) -> Float32:
     hang = (2 * (height - 1) + 3 - x.shape[0], 2 * (width - 1) + 3 - x.shape[1])
     x = np.pad(x, ((0, hang[0]), (0, hang[1]), (0, 0)), constant_values=-np.inf)
     windows = [x[r : r + 2 * height - 1 : 2, c : c + 2 * width - 1 : 2] for r in range(3) for c in range(3)]
-    return np.maximum.reduce(windows)
+    out: Float32 = np.maximum.reduce(windows)
+    return out
 
 
 class OnnxFeatures:

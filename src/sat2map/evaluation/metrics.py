@@ -119,7 +119,7 @@ def ssim(truth: UInt8, guess: UInt8) -> float:
     for start in range(0, rows, _STRIP):
         part = slice(start, min(start + _STRIP, rows) + _WINDOW - 1)
         total += float(_ssim_map(truth[part], guess[part]).sum(dtype=np.float64))
-    return total / (rows * (width - _WINDOW + 1) * channels)
+    return total / int(rows * (width - _WINDOW + 1) * channels)
 
 
 def _ssim_map(truth: UInt8, guess: UInt8) -> Float32:

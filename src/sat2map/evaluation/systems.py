@@ -5,7 +5,7 @@ the blank, the copy of the input and the mean of the training targets beside it.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -14,11 +14,10 @@ import numpy.typing as npt
 
 from sat2map.errors import BadDataset, FileMissing
 from sat2map.evaluation.result import Subject
-from sat2map.grid import Window
 from sat2map.images import read_image
 from sat2map.palette import LAND, MAPS, Palette
 from sat2map.runtime import Translator
-from sat2map.scenes.translate import Product, translate
+from sat2map.scenes.pictures import translate_image
 
 UInt8 = npt.NDArray[np.uint8]
 LAND_COLOUR = MAPS.class_colours()[LAND]
@@ -36,12 +35,16 @@ class Prediction(NamedTuple):
 class System(Protocol):
     """Something that turns a source picture into a prediction of the same size; called from several threads."""
 
-    subject: Subject
-    palette: Palette | None  # the colours to which confidences refer
+    @property
+    def subject(self) -> Subject:
+        """What it is called in results."""
+
+    @property
+    def palette(self) -> Palette | None:
+        """The colours to which its confidences refer; None without confidences."""
 
     def __call__(self, name: str, source: UInt8) -> Prediction:
         """Predict from uint8 (H, W, 3); `name` is that of the pair."""
-        ...
 
 
 class Blank:
@@ -137,35 +140,14 @@ class Model:
         """`checksum` is that of the graph."""
         self._translator = translator
         self.palette = translator.card.palette
+        self.direction = translator.card.direction
         self.subject = Subject(label or translator.card.id, "model", checksum)
 
     def __call__(self, name: str, source: UInt8) -> Prediction:
         """Translate `source`, with confidences where the model has them."""
-        picture = _Picture(source)
-        products: tuple[Product, ...] = ("colour", "confidence") if self.palette else ("colour",)
-        translate(self._translator, picture, picture, products, jobs=1)
-        return Prediction(picture.products["colour"], picture.products.get("confidence"))
-
-
-class _Picture:
-    """An array as the scene that `translate` reads, and as the place where it writes."""
-
-    def __init__(self, pixels: UInt8) -> None:
-        self._pixels = pixels
-        self.products: dict[str, UInt8] = {}
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        height, width, bands = self._pixels.shape
-        return height, width, bands
-
-    def read(self, window: Window) -> UInt8:
-        return self._pixels[window.slices()]
-
-    def write(self, window: Window, products: Mapping[Product, UInt8]) -> None:
-        for name, part in products.items():
-            whole = self.products.setdefault(name, np.empty((*self.shape[:2], *part.shape[2:]), np.uint8))
-            whole[window.slices()] = part
+        wanted = ("colour", "confidence") if self.palette else ("colour",)
+        products = translate_image(self._translator, source, wanted, jobs=1)
+        return Prediction(products["colour"], products.get("confidence"))
 
 
 def mean_image(images: Iterable[UInt8]) -> UInt8 | None:
