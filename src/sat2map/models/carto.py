@@ -8,6 +8,7 @@ the whole network looks is `receptive_radius`, which decides the halo of scenes.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,8 @@ class Carto(nn.Module):
     `widths[i]` channels at stride 4·2^i; `encoder[i]` and `decoder[i]` residual blocks there (the last level has only
     `encoder`); `head` hidden channels of the painting perceptron.
     """
+
+    windowing: Literal["exact", "blend"] = "exact"
 
     def __init__(
         self,
