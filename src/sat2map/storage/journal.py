@@ -14,7 +14,7 @@ def append_line(path: str | os.PathLike[str], text: str, *, sync: bool = False) 
     """Append one line in one write; a torn line that an earlier kill left at the end is cut off first.
 
     One writer at a time (see `locked`). Survives a kill of the process; with `sync` also a power cut.
-    Raises `StorageFailed`, and then the file ends as before.
+    Raises `StorageFailed`; the file then ends as before, as far as the disk still allows to cut it.
     """
     assert "\n" not in text, f"one line at a time: {text!r}"
     path = Path(path)
@@ -23,22 +23,22 @@ def append_line(path: str | os.PathLike[str], text: str, *, sync: bool = False) 
         is_new = not path.exists()
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
         try:
-            _append(descriptor, text.encode() + b"\n")
-            if sync:
-                os.fsync(descriptor)
+            _append(descriptor, text.encode() + b"\n", sync)
         finally:
             os.close(descriptor)
         if sync and is_new:
             sync_folder(path.parent)
 
 
-def _append(descriptor: int, line: bytes) -> None:
+def _append(descriptor: int, line: bytes, sync: bool) -> None:
     size = os.fstat(descriptor).st_size
     end = _end_of_last_line(descriptor, size)
     if end < size:
         os.ftruncate(descriptor, end)
     try:
         write_whole(descriptor, line)
+        if sync:
+            os.fsync(descriptor)
     except OSError:
         os.ftruncate(descriptor, end)
         raise
@@ -66,5 +66,5 @@ def read_lines(path: str | os.PathLike[str]) -> list[str]:
     if not path.is_file():
         raise FileMissing(f"there is no file {path}", "Check the path.")
     with reporting(path, "read"):
-        whole, _, _ = path.read_bytes().rpartition(b"\n")
-    return whole.decode(errors="replace").split("\n") if whole else []
+        data = path.read_bytes()
+    return [line.decode(errors="replace") for line in data.split(b"\n")[:-1]]

@@ -20,13 +20,13 @@ _NAME = re.compile(
     r"(?P<suffix>\.[^.]*)?",
     re.DOTALL,
 )
-_STEM = 40  # characters kept of the target's name: file systems allow 255 bytes in all
+_STEM, _SUFFIX = 24, 16  # characters kept of the target's name: file systems allow 255 bytes in all
 
 
 def beside(target: Path, kind: Literal["tmp", "old"] = "tmp") -> Path:
     """Return a fresh name in the folder of `target`, with its suffix kept (encoders look at it)."""
     stem = target.stem[:_STEM] if kind == "tmp" else target.name
-    suffix = target.suffix if kind == "tmp" else ""
+    suffix = target.suffix if kind == "tmp" and len(target.suffix) <= _SUFFIX else ""
     pid = os.getpid()
     tag = f"{_host()}-{pid}-{_session(pid)}-{secrets.token_hex(3)}"
     return target.with_name(f".{stem}.{kind}-{tag}{suffix}")
