@@ -75,10 +75,12 @@ class FakeTranslator:
         if self.card.palette is None:
             return Translation(colour=np.rint(smooth * 255).clip(0, 255).astype(np.uint8))
         palette = self.card.palette
-        mix = np.random.default_rng(5).normal(size=(3, len(palette))).astype(np.float32) * 12
-        scores = sum(smooth[..., c : c + 1] * mix[c] for c in range(3))  # (N, H, W, K)
-        odds = np.exp(scores - scores.max(-1, keepdims=True))
-        probabilities = np.ascontiguousarray((odds / odds.sum(-1, keepdims=True)).transpose(0, 3, 1, 2))
+        # Each palette entry is most likely near a colour of its own; these lie where mixed images have theirs.
+        near = np.random.default_rng(5).uniform(0.3, 0.7, (len(palette), 3)).astype(np.float32)
+        planes = np.moveaxis(smooth, -1, 0)  # (C, N, H, W)
+        gaps = (sum((plane - at) ** 2 for plane, at in zip(planes, place, strict=True)) for place in near)
+        odds = np.exp(-60 * np.stack(list(gaps), 1))  # (N, K, H, W)
+        probabilities = odds / odds.sum(1, keepdims=True)
         index = probabilities.argmax(1).astype(np.uint8)
         fields = {
             "probabilities": probabilities,

@@ -101,7 +101,7 @@ def read_card(path: Path) -> tuple[ModelCard, dict[str, Asset]]:
         raise BadBundle(f"{path} is larger than {CARD_LIMIT} bytes", "A card is a few KB: export it again")
     try:
         item = msgspec.json.decode(path.read_bytes())
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise BadBundle(f"{path} is not JSON: {error}", "Export the model again") from error
     if not isinstance(item, dict):
         raise BadBundle(f"{path} is no STAC item", "Export the model again")

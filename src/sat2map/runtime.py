@@ -15,7 +15,7 @@ from sat2map.errors import BadBundle, MissingExtra
 UInt8 = npt.NDArray[np.uint8]
 Field = Literal["colour", "index", "confidence", "probabilities"]
 
-RANKS: dict[str, int] = {"colour": 4, "index": 3, "confidence": 3, "probabilities": 4}
+FIELDS: tuple[Field, ...] = ("colour", "index", "confidence", "probabilities")
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _ERRORS_ONLY = 3  # ONNX Runtime's log severity: its warnings are for the authors of graphs
 
@@ -67,7 +67,9 @@ class OnnxTranslator:
             if self._session is None:
                 self._session = self._open()
         session = self._session
-        names = [name for name in RANKS if name in want]
+        names = [name for name in FIELDS if name in want]
+        if not names:  # ONNX Runtime would take an empty list for all of them
+            return Translation()
         missing = set(names) - {output.name for output in session.get_outputs()}
         if missing:
             raise BadBundle(

@@ -9,7 +9,7 @@ import click
 from sat2map.cli.progress import progress
 
 
-class ProductList(click.ParamType):
+class ProductList(click.ParamType[tuple[str, ...]]):
     """A comma-separated list of products."""
 
     name = "products"

@@ -183,7 +183,7 @@ def translate_folder(
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Return the files of a folder that are called like images, sorted by name. Raises FileMissing if there are none."""
+    """Return the files of a folder that are called like images, by name. Raises FileMissing if there are none."""
     found = sorted(
         path
         for path in folder.iterdir()

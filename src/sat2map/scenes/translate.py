@@ -28,6 +28,7 @@ PRODUCTS = ("colour", "classes", "confidence")
 Progress = Callable[[int, int, str], None]
 
 WINDOW = 2048  # px per side of what is read and written at a time
+BLEND_WINDOW = 1024  # px; at most, when blending, which keeps float32 probabilities in memory
 AHEAD = 2  # blocks in memory: one is computed while the next is read
 
 
@@ -102,7 +103,7 @@ def translate(
     with _workers(jobs or os.cpu_count() or 1) as pool:
         if card.windowing == "blend":
             blend = Blend(grid, card.palette, products)
-            _run(translator, source, sink, grid, blend, window, pool, on_progress)
+            _run(translator, source, sink, grid, blend, min(window, BLEND_WINDOW), pool, on_progress)
         else:
             crop = Crop(grid, card.palette, products)
             _run(translator, source, sink, grid, crop, window, pool, on_progress)
