@@ -8,6 +8,7 @@ import importlib.metadata
 import platform
 import shlex
 import sys
+import textwrap
 import traceback
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -132,7 +133,7 @@ def _report(error: BaseException, arguments: Sequence[str]) -> int:
     if isinstance(error, Sat2MapError):
         click.echo(f"error: {error}", err=True)
         return error.exit_code
-    text = " ".join(str(error).split()) or "no message"
+    text = textwrap.shorten(str(error), 300, placeholder=" …") or "no message"
     again = shlex.join(["sat2map", "--debug", *arguments])
     click.echo(f"error: unexpected {type(error).__name__}: {text}", err=True)
     click.echo(f"This is a fault in sat2map. To see where it happened: {again}", err=True)

@@ -139,7 +139,7 @@ def _say_what_would_happen(recipe: str, data: Path, run: Path, *, resume: bool, 
 @click.command(short_help="Turn a run into a model bundle.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--step", type=click.IntRange(min=0), help="Checkpoint to take; the last one if not given.")
+@click.option("--step", type=click.IntRange(min=0), help="Checkpoint to take; the best one if not given.")
 @click.option("--id", "model_id", help="Name of the model; that of the folder BUNDLE if not given.")
 @click.option("--overwrite", is_flag=True, help="Replace BUNDLE.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
