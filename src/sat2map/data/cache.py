@@ -73,7 +73,6 @@ class PixelCache:
         self._offsets = self._layout.offsets()
         self._sat = self._map("sat.u8", 3)
         self._street = self._map("street.u8", 3)
-        self._index: UInt8 | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -117,8 +116,8 @@ class PixelCache:
         shape = (len(self), *self.size, 3)
         return self._sat.reshape(shape), self._street.reshape(shape)
 
-    def with_palette(self, palette: Palette, progress: Progress | None = None) -> "PixelCache":
-        """Return this cache with `index` for a palette; encoded on the first call and kept beside the pixels."""
+    def index(self, palette: Palette, progress: Progress | None = None) -> "IndexMaps":
+        """Street halves as palette indices; encoded on the first call and kept beside the pixels."""
         digest = hashlib.sha256(json.dumps(palette.colours).encode()).hexdigest()
         name = f"index-{digest[:16]}.u8"
         path = self.folder / name
@@ -128,21 +127,13 @@ class PixelCache:
                     palette.encode(np.asarray(self.street(number))).tofile(out)
                     if progress:
                         progress(number + 1, len(self))
-        other = PixelCache(self.folder)
-        other._index = other._map(name, 1)
-        return other
-
-    def index(self, number: int) -> UInt8:
-        """Street half of pair `number` as palette index, uint8 (H, W), read-only; needs `with_palette`."""
-        assert self._index is not None, "index() needs with_palette()"
-        return self._image(self._index, number)
+        return IndexMaps(self, self._map(name, 1))
 
     @classmethod
     def build(
         cls,
         pairs: PairedSet,
         folder: Path | None = None,
-        palette: Palette | None = None,
         progress: Progress | None = None,
     ) -> "PixelCache":
         """Open the cache of a set below `folder` (default `default_root()`), decoding the set first if need be.
@@ -158,8 +149,22 @@ class PixelCache:
                     _decode(pairs, key, temporary, progress)
             except OutputExists:
                 pass
-        cache = cls(target)
-        return cache if palette is None else cache.with_palette(palette)
+        return cls(target)
+
+
+class IndexMaps:
+    """Palette indices of the street halves of a cache."""
+
+    def __init__(self, cache: PixelCache, flat: UInt8) -> None:
+        self._cache = cache
+        self._flat = flat
+
+    def __len__(self) -> int:
+        return len(self._cache)
+
+    def __call__(self, number: int) -> UInt8:
+        """Street half of pair `number` as palette index, uint8 (H, W), read-only."""
+        return self._cache._image(self._flat, number)
 
 
 def _decode(pairs: PairedSet, key: str, folder: Path, progress: Progress | None) -> None:

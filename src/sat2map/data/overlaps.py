@@ -122,7 +122,7 @@ def _collect(pictures: Sequence[UInt8], progress: Progress | None) -> tuple[Spot
         row, col, bright, description = describe(smooth, smooth - blur(smooth, 2.0), basis)
         parts.append(Spots(np.full(len(row), number), row, col, bright, description))
         if progress:
-            progress(number + 1, len(pictures))
+            progress(number + 1, 2 * len(pictures))
     return Spots(*(np.concatenate(column) for column in zip(*parts, strict=True))), smooths
 
 
@@ -132,22 +132,25 @@ def _alike(description: Float) -> Iterator[tuple[Int, Int]]:
         for left in range(top, len(description), BLOCK):
             cosine = (description[top : top + BLOCK] @ description[left : left + BLOCK].T).ravel()
             hits = np.flatnonzero(cosine > ALIKE)
-            if (
-                len(hits) > 16 * BLOCK
-            ):  # endless repetition, such as a printed pattern: the most alike must do
+            if len(hits) > 16 * BLOCK:  # endless repetition, as of a printed pattern: the most alike must do
                 hits = hits[np.argsort(-cosine[hits], kind="stable")[: 16 * BLOCK]]
             rows, cols = np.divmod(hits, min(BLOCK, len(description) - left))
             yield top + rows, left + cols
 
 
-def _votes(spots: Spots) -> tuple[Int, Int, Int, Int]:
+def _votes(spots: Spots, progress: Progress | None) -> tuple[Int, Int, Int, Int]:
     """(first, second, rows, cols) of each couple of like spots in two pictures, first < second."""
-    firsts, seconds = [], []
-    for bright in (True, False):
+    pictures = int(spots.picture[-1]) + 1 if len(spots.picture) else 0
+    firsts, seconds = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for kind, bright in enumerate((True, False)):
         of_kind = np.flatnonzero(spots.bright == bright)
-        for one, two in _alike(np.ascontiguousarray(spots.description[of_kind])):
+        blocks = -(-len(of_kind) // BLOCK)
+        steps = blocks * (blocks + 1) // 2
+        for done, (one, two) in enumerate(_alike(np.ascontiguousarray(spots.description[of_kind])), 1):
             firsts.append(of_kind[one])
             seconds.append(of_kind[two])
+            if progress:
+                progress(round(pictures * (1 + (kind + done / steps) / 2)), 2 * pictures)
     first, second = np.concatenate(firsts), np.concatenate(seconds)
     forward = spots.picture[first] < spots.picture[second]
     first, second = first[forward], second[forward]
@@ -155,9 +158,9 @@ def _votes(spots: Spots) -> tuple[Int, Int, Int, Int]:
     return spots.picture[first], spots.picture[second], rows, cols
 
 
-def _shifts(spots: Spots) -> Iterator[tuple[int, int, int, int]]:
+def _shifts(spots: Spots, progress: Progress | None) -> Iterator[tuple[int, int, int, int]]:
     """Yield (first, second, rows, cols) for every shift that has enough votes, strongest first for each couple."""
-    first, second, rows, cols = _votes(spots)
+    first, second, rows, cols = _votes(spots, progress)
     span = 1 << 16
     found: dict[tuple[int, int], dict[tuple[int, int], int]] = {}
     for down in (0, TOLERANCE // 2):  # two grids each way, so that no cluster is cut by every grid
@@ -199,7 +202,7 @@ def find_overlaps(
     """
     spots, smooths = _collect(pictures, progress)
     overlaps: dict[tuple[int, int], Overlap] = {}
-    for first, second, rows, cols in _shifts(spots):
+    for first, second, rows, cols in _shifts(spots, progress):
         one, two = smooths[first], smooths[second]
         correlation, share = _correlation(one, two, rows, cols)
         if 0.3 * same < correlation:  # near enough to be worth the exact place
