@@ -19,6 +19,7 @@ its patch in px.
 """
 
 import inspect
+import warnings
 from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 import msgspec
@@ -71,7 +72,9 @@ def _build(
     kind = registry[name]
     fitting = _fitting(kind, f"{what}.parameters of {name}", parameters, given)
     try:
-        network = kind(**given, **fitting)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Initializing zero-element")  # becomes the error below
+            network = kind(**given, **fitting)
         if any(weight.numel() == 0 for weight in network.parameters()):
             raise ValueError("a layer is left without channels")
     except (ValueError, RuntimeError) as error:  # RuntimeError: torch refuses a negative size

@@ -1,0 +1,128 @@
+"""Batches as a pure function of the images seen: what makes a resumed run see exactly what the uninterrupted one saw.
+
+There is no iterator whose position could be lost. Sample number i of a run is item i mod n of the (i div n)-th
+shuffle, and its crop and flips come from a generator seeded by (seed, i).
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+UInt8 = npt.NDArray[np.uint8]
+
+
+class PairStore(Protocol):
+    """Decoded pairs by number, e.g. `data.cache.PixelCache`."""
+
+    def __len__(self) -> int: ...
+
+    def sat(self, number: int) -> UInt8:
+        """(H, W, 3) satellite pixels."""
+
+    def street(self, number: int) -> UInt8:
+        """(H, W, 3) map pixels."""
+
+    def index(self, number: int) -> UInt8:
+        """(H, W) palette index of the map pixels."""
+
+
+class Batch(NamedTuple):
+    """One step's data. Pictures are in [-1, 1], channels-last in memory."""
+
+    source: Tensor  # (N, 3, H, W) float32
+    target: Tensor  # (N, 3, H, W) float32
+    index: Tensor | None  # (N, H, W) int64 palette index of the target
+    names: tuple[int, ...]  # numbers of the pairs, to name a poisonous one
+
+
+class Geometry(NamedTuple):
+    """One sample's crop and symmetry: the same for every layer of a pair."""
+
+    row: int
+    col: int
+    side: int
+    turns: int  # quarter turns
+    mirror: bool
+
+    def apply(self, layer: UInt8) -> UInt8:
+        """Crop, turn and mirror an (H, W[, C]) layer; a view, nothing is copied."""
+        part = layer[self.row : self.row + self.side, self.col : self.col + self.side]
+        part = np.rot90(part, self.turns)
+        return part[:, ::-1] if self.mirror else part
+
+
+class BatchMaker:
+    """Draws the batch that follows any number of images from a store of decoded pairs."""
+
+    def __init__(
+        self,
+        store: PairStore,
+        numbers: Sequence[int],
+        *,
+        seed: int,
+        batch: int,
+        crop: int,
+        direction: str = "sat2map",
+        palette: bool = False,
+        mirror: bool = True,
+        turns: bool = False,
+        gain: float = 0.0,
+    ) -> None:
+        """`numbers` are the pairs of `store` to draw from; see `training.recipe.DataPart` for the rest."""
+        self.store, self.numbers = store, tuple(numbers)
+        self.seed, self.batch, self.crop = seed, batch, crop
+        self.reverse, self.palette = direction == "map2sat", palette
+        self.mirror, self.turns, self.gain = mirror, turns, gain
+
+    def __call__(self, seen: int) -> Batch:
+        """The batch after `seen` images: samples number seen, seen + 1 …"""
+        samples = [self._sample(seen + i) for i in range(self.batch)]
+        sat, street, index = (np.stack(layers) for layers in zip(*(s[1:] for s in samples), strict=True))
+        source, target = (street, sat) if self.reverse else (sat, street)
+        return Batch(
+            to_tensor(source),
+            to_tensor(target),
+            torch.from_numpy(index).long() if self.palette else None,
+            tuple(s[0] for s in samples),
+        )
+
+    def _sample(self, i: int) -> tuple[int, UInt8, UInt8, UInt8]:
+        epoch, place = divmod(i, len(self.numbers))
+        number = self.numbers[_shuffle(self.seed, epoch, len(self.numbers))[place]]
+        random = np.random.default_rng((self.seed, 1, i))
+        sat, street = self.store.sat(number), self.store.street(number)
+        where = self._geometry(random, sat.shape[0], sat.shape[1])
+        index = where.apply(self.store.index(number)) if self.palette else np.empty(0, np.uint8)
+        return number, tint(where.apply(sat), self.gain, random), where.apply(street), index
+
+    def _geometry(self, random: np.random.Generator, height: int, width: int) -> Geometry:
+        row = int(random.integers(height - self.crop + 1))
+        col = int(random.integers(width - self.crop + 1))
+        turns = int(random.integers(4)) if self.turns else 0
+        mirror = bool(random.integers(2)) if self.mirror else False
+        return Geometry(row, col, self.crop, turns, mirror)
+
+
+def tint(sat: UInt8, gain: float, random: np.random.Generator) -> UInt8:
+    """Vary brightness by exp(N(0, gain)) and each channel by a third of that: other sensors, hours and seasons."""
+    if not gain:
+        return sat
+    factor = np.exp(random.normal(0, gain) + random.normal(0, gain / 3, 3))
+    table = (np.arange(256)[:, None] * factor).round().clip(0, 255).astype(np.uint8)  # (256, 3)
+    return np.stack([table[sat[..., c], c] for c in range(3)], -1)
+
+
+def to_tensor(pictures: UInt8) -> Tensor:
+    """(N, H, W, 3) uint8 -> (N, 3, H, W) float32 in [-1, 1], channels-last in memory."""
+    rows = torch.from_numpy(np.ascontiguousarray(pictures))
+    return rows.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+
+
+@lru_cache(maxsize=2)
+def _shuffle(seed: int, epoch: int, count: int) -> npt.NDArray[np.int64]:
+    return np.random.default_rng((seed, 0, epoch)).permutation(count)

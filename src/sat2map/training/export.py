@@ -1,0 +1,196 @@
+"""From a run to a bundle: choose the weights, calibrate, write the graph, prove that it computes the same, describe it."""
+
+import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sat2map import bundle, storage
+from sat2map.card import ModelCard, Training
+from sat2map.data.batches import UInt8
+from sat2map.errors import NothingToResume, ParityFailed
+from sat2map.evaluation.calibration import fit_temperature
+from sat2map.models import build_generator
+from sat2map.palette import Palette
+from sat2map.runtime import OnnxTranslator
+from sat2map.training import checkpoint, development, graph, setup
+from sat2map.training.checkpoint import State
+from sat2map.training.predict import weights_of
+from sat2map.training.recipe import Recipe
+
+PARITY = 1e-3  # largest difference of probabilities (or of RGB levels / 255) between torch and the graph
+METRES_PER_PIXEL = 0.9  # of `maps`, estimated from block sizes (docs/EVALUATION.md)
+CALIBRATION_PAIRS = 40
+_PARITY_SIDE = 256
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A generator with its averaged weights, and what is known about its training."""
+
+    network: nn.Module
+    recipe: Recipe
+    state: State
+    palette: Palette | None
+
+
+def load_run(run: Path, step: int | None = None) -> Trained:
+    """The run's best checkpoint by its development figures, or that of `step`. Raises NothingToResume, CorruptFile."""
+    folder = _choose(run, step)
+    state = checkpoint.read_state(folder)
+    recipe = msgspec.convert(state.recipe, Recipe)
+    palette = None if state.palette is None else msgspec.convert(state.palette, Palette)
+    network = build_generator(recipe.generator.name, recipe.objective.palette or 3, recipe.generator.parameters)
+    has_average = (folder / "average.safetensors").is_file()
+    network.load_state_dict(checkpoint.read_tensors(folder, "average" if has_average else "generator"))
+    return Trained(network.eval(), recipe, state, palette)
+
+
+def _choose(run: Path, step: int | None) -> Path:
+    if step is None:
+        try:
+            step = int(msgspec.json.decode((run / "best.json").read_bytes())["step"])
+        except FileNotFoundError:
+            newest = checkpoint.newest(run)
+            if newest is None:
+                raise NothingToResume(f"{run} holds no checkpoint", "Train first: sat2map train RECIPE --run RUN") from None
+            return newest
+    folder = checkpoint.folder_of(run, step)
+    if not folder.is_dir():
+        kept = ", ".join(sorted(p.name for p in (run / "checkpoints").glob("step-*")))
+        raise NothingToResume(f"{run} kept no checkpoint of step {step}", f"It has: {kept or 'none'}")
+    storage.verify(folder)
+    return folder
+
+
+def calibrate(trained: Trained, data: setup.Data) -> float:
+    """Temperature that makes the probabilities of development pixels honest (Guo et al. 2017); 1 for RGB painters."""
+    if trained.palette is None:
+        return 1.0
+    chosen = data.development[:CALIBRATION_PAIRS]
+
+    def logits() -> Iterator[np.ndarray]:
+        for number in chosen:
+            yield development.predict(trained.network, data, number, trained.recipe)[None].numpy()
+
+    targets = (data.store.index(number)[None].astype(np.int64) for number in chosen)
+    return fit_temperature(logits(), targets)
+
+
+def parity(deployed: graph.Deployed, translator: OnnxTranslator, image: UInt8) -> float:
+    """Largest difference between torch and graph on one image (H, W, 3); raises ParityFailed beyond PARITY.
+
+    Class rasters must agree wherever the two likeliest classes are further apart than twice that difference: at an exact tie
+    two correct computations may choose differently.
+    """
+    with torch.no_grad():
+        expected = [t.numpy() for t in deployed(torch.from_numpy(image[None]))]
+    if not deployed.is_palette:
+        got = translator(image[None], ("colour",)).colour
+        assert got is not None, "colour was asked for"
+        worst = float(np.abs(got.astype(np.int16) - expected[0]).max()) / 255
+        differing = 0
+    else:
+        found = translator(image[None], ("index", "probabilities"))
+        assert found.index is not None and found.probabilities is not None, "both were asked for"
+        worst = float(np.abs(found.probabilities - expected[3]).max())
+        top = np.sort(expected[3], 1)
+        clear = top[:, -1] - top[:, -2] > 2 * PARITY
+        differing = int(((found.index != expected[1]) & clear).sum())
+    limit = PARITY if deployed.is_palette else 1.01 / 255  # RGB levels are rounded: one level is no difference
+    if worst > limit or differing:
+        raise ParityFailed(
+            f"torch and the ONNX graph differ by {worst:.2g} (at most {limit:.2g}) and in {differing} class pixels",
+            "Report this with your versions of torch and onnxruntime; nothing was written",
+        )
+    return worst
+
+
+def export_run(
+    run: Path, out: Path, *, step: int | None = None, model_id: str, data: Path | None = None, overwrite: bool = False
+) -> Path:
+    """Write the bundle `out` from the run's best checkpoint (or `step`), calibrated on the development pairs of `data`.
+
+    Weights are stored as float16 and used as float32, in both files. Raises NothingToResume, ParityFailed, OutputExists.
+    """
+    storage.refuse_existing(out, overwrite=overwrite)
+    trained = load_run(run, step)
+    opened = setup.open_data(trained.recipe, data or Path(trained.state.folder), lambda done, total, note: None)
+    weights = graph.rounded(trained.network.state_dict())
+    trained.network.load_state_dict(weights)
+    deployed = graph.Deployed(trained.network, trained.palette, calibrate(trained, opened)).eval()
+    stride = int(trained.network.stride)  # type: ignore[arg-type]
+    side = -(-_PARITY_SIDE // stride) * stride
+    model = graph.halve(graph.export(deployed, side))
+    card = describe(trained, model_id, deployed.temperature)
+    written = bundle.write_bundle(out, card, model, _serialise(weights), overwrite=overwrite)
+    image = opened.store.sat(opened.development[0])[:side, :side]
+    try:
+        parity(deployed, OnnxTranslator(written), np.ascontiguousarray(image))
+    except ParityFailed:
+        import shutil
+
+        shutil.rmtree(out)
+        raise
+    return out
+
+
+def _serialise(weights: dict[str, Tensor]) -> bytes:
+    from safetensors.torch import save
+
+    return save({name: value.contiguous() for name, value in weights.items()})
+
+
+def describe(trained: Trained, model_id: str, temperature: float) -> ModelCard:
+    """The card of a trained generator, without figures: `evaluate` adds those."""
+    network, recipe, state = trained.network, trained.recipe, trained.state
+    stride, radius = int(network.stride), int(network.receptive_radius())  # type: ignore[arg-type, operator]
+    exact = radius >= 0
+    halo = -(-radius // stride) * stride if exact else max(stride, 64)
+    cell = -(-608 // stride) * stride if exact else max(4 * halo, stride) - 2 * halo % stride
+    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    return ModelCard(
+        id=model_id,
+        title=f"{recipe.name}: {'satellite → map' if recipe.data.direction == 'sat2map' else 'map → satellite'}",
+        direction=recipe.data.direction,
+        kind="palette" if trained.palette is not None else "rgb",
+        architecture=recipe.generator.name,
+        parameters=recipe.generator.parameters,
+        parameter_count=sum(p.numel() for p in network.parameters()),
+        metres_per_pixel=METRES_PER_PIXEL,
+        palette=trained.palette,
+        stride=stride,
+        receptive_radius=radius,
+        halo=halo,
+        cell=cell,
+        windowing="exact" if exact else "blend",
+        temperature=round(temperature, 4),
+        training=Training(
+            data=Path(state.folder).name,
+            licence="see the data set; imagery is not part of this bundle",
+            pairs=state.pairs,
+            recipe=state.recipe,
+            images_seen=state.seen,
+            hours=round(state.seconds / 3600, 2),
+            versions={name: version(name) for name in ("sat2map", "torch", "numpy") if _installed(name)},
+            data_manifest=state.data,
+        ),
+        licence="Apache-2.0",
+        created=now.isoformat().replace("+00:00", "Z"),
+    )
+
+
+def _installed(name: str) -> bool:
+    from importlib.metadata import PackageNotFoundError
+
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True

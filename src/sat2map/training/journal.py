@@ -1,0 +1,73 @@
+"""What a run leaves for people to read: `log.jsonl`, TensorBoard events, sample pictures."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sat2map import images, storage
+from sat2map.data.batches import UInt8
+from sat2map.errors import FileMissing
+from sat2map.palette import Palette
+from sat2map.training.predict import paint
+
+
+class Journal:
+    """Appends figures to `log.jsonl` and to TensorBoard; lines are functions of the step alone, so they repeat exactly.
+
+    Clock times go to TensorBoard and to the checkpoint, never into the log.
+    """
+
+    def __init__(self, run: Path) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.path = run / "log.jsonl"
+        self._events = SummaryWriter(str(run))  # type: ignore[no-untyped-call]
+
+    def write(self, kind: str, step: int, seen: int, figures: dict[str, float]) -> None:
+        """One line: `kind` is train, development or note."""
+        rounded = {name: float(f"{value:.6g}") for name, value in figures.items()}
+        storage.append_line(self.path, json.dumps({"kind": kind, "step": step, "seen": seen} | rounded))
+        for name, value in figures.items():
+            self._events.add_scalar(f"{kind}/{name}", value, seen)  # type: ignore[no-untyped-call]
+
+    def rewind(self, step: int) -> None:
+        """Forget what was written after `step`: the resumed run will write it again."""
+        kept = [line for line in lines_of(self.path) if json.loads(line)["step"] <= step]
+        storage.write_text(self.path, "".join(line + "\n" for line in kept))
+
+    def close(self) -> None:
+        """Flush TensorBoard's event file."""
+        self._events.close()  # type: ignore[no-untyped-call]
+
+
+def lines_of(path: Path) -> list[str]:
+    """Complete lines of a log; none if it is not there yet."""
+    try:
+        return storage.read_lines(path)
+    except FileMissing:
+        return []
+
+
+def read_log(run: Path) -> list[dict[str, float | str]]:
+    """All entries of a run's log, in order."""
+    return [json.loads(line) for line in lines_of(run / "log.jsonl")]
+
+
+def sample_sheet(rows: list[tuple[UInt8, torch.Tensor, UInt8]], palette: Palette | None) -> UInt8:
+    """Rows of (source, scores, target) side by side with a white gap of 4 px: one picture."""
+    painted = [(source, paint(scores, palette), target) for source, scores, target in rows]
+    return np.concatenate([_pad(np.concatenate([_pad(p, 1) for p in row], 1), 0) for row in painted], 0)
+
+
+def _pad(picture: UInt8, axis: int) -> UInt8:
+    widths = [(0, 0), (0, 0), (0, 0)]
+    widths[axis] = (0, 4)
+    return np.pad(picture, widths, constant_values=255)
+
+
+def write_sample(run: Path, step: int, sheet: UInt8) -> None:
+    """Keep a sample sheet as samples/step-000123.png."""
+    storage.make_folder(run / "samples")
+    images.write_image(run / "samples" / f"step-{step:06d}.png", sheet, overwrite=True)

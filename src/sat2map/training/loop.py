@@ -1,0 +1,216 @@
+"""The training loop: draw a batch, step, average, now and then look, write, and keep.
+
+A run that is killed at any instant and resumed ends in the same bits as one that was not (on a CPU with equal threads): the data of a
+step are a function of the seed and the images seen, torch's random state is set from them at every step, and all the rest is
+in the checkpoint.
+"""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import torch
+
+from sat2map import storage
+from sat2map.errors import NothingToResume, RunExists, TrainingDiverged
+from sat2map.training import checkpoint, development, journal, setup
+from sat2map.training.checkpoint import State
+from sat2map.training.pix2pix import Objective, Players, Terms, step
+from sat2map.training.predict import weights_of
+from sat2map.training.recipe import Recipe, parse, to_yaml
+
+Progress = Callable[[int, int, str], None]
+SAMPLES = 4  # rows of a sample sheet
+
+
+class Run:
+    """One training run in its folder: what is trained, on what, and how far it is."""
+
+    def __init__(self, recipe: Recipe, data: setup.Data, folder: Path) -> None:
+        self.recipe, self.data, self.folder = recipe, data, folder
+        self.precision = torch.bfloat16 if recipe.run.precision == "bf16" else torch.float32
+        self.objective: Objective = setup.objective_of(recipe, data)
+        self.players: Players
+        self.players, self.average = setup.build_players(recipe, data.shares)
+        self.step = 0
+        self.seen = 0  # images
+        self.best: tuple[float, int] | None = None
+        self.figures: dict[str, float] = {}
+        self.seconds = 0.0
+
+    def advance(self) -> Terms:
+        """One step; everything random in it follows from (seed, seen). Raises TrainingDiverged."""
+        torch.manual_seed(self.recipe.run.seed * 1_000_003 + self.seen)
+        batch = self.data.batches(self.seen)
+        total = self.recipe.run.images
+        terms = step(self.players, self.objective, batch, self.seen, total, precision=self.precision)
+        self.step += 1
+        self.seen += len(batch.names)
+        if self.average is not None:
+            self.average.update(self.players.generator, self.seen, self.recipe.data.batch)
+        if not all(abs(value) < float("inf") for value in terms.values()):
+            names = ", ".join(self.data.store.names[i] for i in batch.names)
+            raise TrainingDiverged(
+                f"step {self.step} gave {terms} on the pairs {names}",
+                "Resume from the last checkpoint with a lower optimiser.rate, or remove these pairs if they are broken",
+            )
+        return terms
+
+    def look(self, log: journal.Journal) -> None:
+        """Score the averaged weights on development pairs."""
+        weights = self.average.weights if self.average is not None else None
+        with weights_of(self.players.generator, weights):
+            self.figures = development.figures(self.players.generator, self.data, self.recipe)
+        log.write("development", self.step, self.seen, self.figures)
+
+    def sample(self) -> None:
+        """Write a sheet of the same development pairs as ever: source, generated, target."""
+        weights = self.average.weights if self.average is not None else None
+        chosen = self.data.development[:: max(1, len(self.data.development) // SAMPLES)][:SAMPLES]
+        forwards = self.recipe.data.direction == "sat2map"
+        rows = []
+        with weights_of(self.players.generator, weights):
+            for number in chosen:
+                halves = self.data.store.sat(number), self.data.store.street(number)
+                source, target = halves if forwards else halves[::-1]
+                scores = development.predict(self.players.generator, self.data, number, self.recipe)
+                rows.append((source, scores, target))
+        journal.write_sample(self.folder, self.step, journal.sample_sheet(rows, self.data.palette))
+
+    def save(self) -> None:
+        """Commit a checkpoint, remember the best, thin out the rest."""
+        state = State(
+            step=self.step,
+            seen=self.seen,
+            recipe=msgspec.to_builtins(self.recipe),
+            data=self.data.key,
+            folder=str(self.data.folder),
+            pairs=len(self.data.training),
+            threads=torch.get_num_threads(),
+            seconds=self.seconds,
+            figures=self.figures,
+            palette=None if self.data.palette is None else msgspec.to_builtins(self.data.palette),
+        )
+        checkpoint.save(self.folder, self.players, self.average, state)
+        if self.figures and (self.best is None or development.score(self.figures) > self.best[0]):
+            self.best = (development.score(self.figures), self.step)
+            storage.write_json(self.folder / "best.json", {"step": self.step, "figures": self.figures})
+        checkpoint.thin_out(self.folder, self.recipe.run.keep, self.best[1] if self.best else None)
+
+    def resume(self) -> None:
+        """Take up the newest valid checkpoint. Raises NothingToResume."""
+        folder = checkpoint.newest(self.folder)
+        if folder is None:
+            return  # killed before the first checkpoint: the beginning is where the run stands
+        state = checkpoint.read_state(folder)
+        if state.data != self.data.key:
+            raise NothingToResume(
+                f"{self.folder} was trained on other data than it is resumed with",
+                "Name the same folder of pairs, unchanged, or start a new run with `--from` a bundle",
+            )
+        checkpoint.restore(folder, self.players, self.average)
+        self.step, self.seen = state.step, state.seen
+        self.seconds, self.figures = state.seconds, state.figures
+        self.best = _best_of(self.folder)
+
+
+def _best_of(run: Path) -> tuple[float, int] | None:
+    try:
+        best = msgspec.json.decode((run / "best.json").read_bytes())
+    except FileNotFoundError:
+        return None
+    return development.score(best["figures"]), int(best["step"])
+
+
+def train(
+    recipe: Recipe,
+    data: Path,
+    run: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    start_from: Path | None = None,
+    on_progress: Progress = lambda done, total, note: None,
+) -> None:
+    """Train `recipe` on the pairs below `data`, in the folder `run`.
+
+    With `resume` the run goes on from its newest valid checkpoint, under the recipe given, which must describe the same
+    networks. `on_progress(images, total, note)` may raise to stop between two steps; a checkpoint is then written first.
+    Raises RunExists, RunLocked, NothingToResume, BadDataset, TrainingDiverged, StorageFailed.
+    """
+    _prepare_folder(recipe, run, resume=resume, overwrite=overwrite)
+    with storage.locked(run):
+        if recipe.run.threads:
+            torch.set_num_threads(recipe.run.threads)
+        torch.use_deterministic_algorithms(True)
+        work = Run(recipe, setup.open_data(recipe, data, on_progress), run)
+        if resume:
+            storage.sweep(run / "checkpoints", exclusive=True)
+            work.resume()
+        elif start_from is not None:
+            setup.start_from_bundle(work.players, work.average, start_from)
+        storage.write_text(run / "recipe.yaml", to_yaml(recipe))
+        log = journal.Journal(run)
+        try:
+            log.rewind(work.step)
+            _loop(work, log, on_progress)
+        finally:
+            log.close()
+
+
+def _prepare_folder(recipe: Recipe, run: Path, *, resume: bool, overwrite: bool) -> None:
+    started = (run / "recipe.yaml").exists()
+    if started and overwrite:
+        with storage.locked(run):
+            for name in ("checkpoints", "samples"):
+                shutil.rmtree(run / name, ignore_errors=True)
+            for name in ("log.jsonl", "best.json", "report.html", "recipe.yaml"):
+                (run / name).unlink(missing_ok=True)
+    elif started and not resume:
+        raise RunExists(f"{run} already holds a run", "Add --resume to go on with it, or --overwrite to replace it")
+    elif resume and not started:
+        raise NothingToResume(f"{run} holds no run", "Leave --resume out to start one")
+    elif resume:
+        before = parse((run / "recipe.yaml").read_text(encoding="utf-8"), str(run / "recipe.yaml"))
+        if (before.generator, before.discriminator) != (recipe.generator, recipe.discriminator):
+            raise NothingToResume(
+                f"{run} trains {before.generator.name} {before.generator.parameters}, the recipe asks for "
+                f"{recipe.generator.name} {recipe.generator.parameters}",
+                f"Resume with the run's own recipe: sat2map train {run / 'recipe.yaml'} ... --resume",
+            )
+    storage.make_folder(run / "checkpoints")
+
+
+def _loop(work: Run, log: journal.Journal, on_progress: Progress) -> None:
+    """Steps until the recipe's length is reached; a stop from outside leaves a checkpoint behind."""
+    part, total = work.recipe.run, work.recipe.run.images
+    while work.seen < total:
+        begin, before = time.monotonic(), work.seen
+        terms = work.advance()
+        work.seconds += time.monotonic() - begin
+
+        def due(every: int, before: int = before) -> bool:
+            return work.seen // every > before // every or work.seen >= total
+
+        if due(part.log_every):
+            log.write("train", work.step, work.seen, terms)
+        if due(part.sample_every):
+            work.sample()
+        if due(part.checkpoint_every):
+            work.look(log)
+            work.save()
+        try:
+            on_progress(min(work.seen, total), total, _note(work, terms))
+        except BaseException:
+            if not due(part.checkpoint_every):
+                work.save()
+            raise
+
+
+def _note(work: Run, terms: Terms) -> str:
+    parts = [f"loss {terms['g']:.3f}"]
+    if "miou6" in work.figures:
+        parts.append(f"dev mIoU6 {work.figures['miou6']:.3f}, road F1 {work.figures['road_f1_3px']:.3f}")
+    return ", ".join(parts)

@@ -1,0 +1,180 @@
+"""Recipes: everything that decides a training run, as small frozen structs that read from and write to YAML.
+
+    recipe = override(load_recipe("carto"), ["optimiser.rate=1e-3", "data.batch=2"])
+
+Unknown keys, wrong types and impossible values are refused with the place and the value. The resolved recipe is written to the run
+folder and travels inside checkpoints and the model card. All lengths are counted in images seen, so that they survive a
+change of batch size.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from sat2map.errors import BadRecipe, FileMissing, UnknownModel
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+NonNegative = Annotated[float, msgspec.Meta(ge=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+_FOLDER = Path(__file__).parents[1] / "recipes"
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all parts: immutable, keyword-only, strict."""
+
+
+class DataPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which pixels the networks see."""
+
+    direction: Literal["sat2map", "map2sat"] = "sat2map"
+    load: Count | None = None  # px: pairs are resized to this square first (bicubic); None = native size
+    crop: Count = 256  # px: side of the random square that a sample is
+    batch: Count = 4
+    mirror: bool = True  # left-right flips
+    turns: bool = False  # also 90-degree turns (they move shadows to sides where they never fall in nature)
+    gain: NonNegative = 0.0  # satellite only: random brightness factor exp(±gain) and channel tint of a third of it
+    development: Share = 0.06  # share of the training pairs kept for choosing, cut out by place
+
+
+class NetworkPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A network by name, with plain numbers for its constructor."""
+
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+class ObjectivePart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the generator is asked to minimise, and how the discriminator judges."""
+
+    palette: int = 0  # colours of the learned palette; 0 = the generator paints RGB
+    cross_entropy: NonNegative = 0.0  # weight of the palette cross-entropy
+    class_balance: Share = 0.25  # colours are weighted by share^-class_balance (0 = all pixels alike)
+    reconstruction: Literal["l1", "none"] = "none"
+    reconstruction_weight: NonNegative = 100.0
+    adversarial: Literal["bce", "lsgan", "hinge", "none"] = "none"
+    adversarial_weight: NonNegative = 1.0
+    adversarial_from: Share = 0.0  # share of the run after which the discriminator joins
+    feature_matching: NonNegative = 0.0  # weight of the L1 distance between discriminator features
+
+
+class OptimiserPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One network's optimiser and its schedule over the run."""
+
+    kind: Literal["adam", "adamw", "muon"] = "adam"
+    rate: Positive = 2e-4
+    betas: tuple[Share, Share] = (0.5, 0.999)
+    decay: NonNegative = 0.0  # decoupled weight decay (adamw, muon)
+    matrix_rate: Positive = 0.02  # muon only: rate of the convolution kernels; the rest is AdamW at `rate`
+    warmup: Annotated[int, msgspec.Meta(ge=0)] = 0  # images
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    decay_from: Share = 0.5  # share of the run where linear and cosine decay begin
+    final: Share = 0.0  # rate at the end, as a share of `rate`
+    clip: NonNegative = 0.0  # gradient norm limit; 0 = none
+
+
+class RunPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Length, precision, averaging and what the run leaves on disk."""
+
+    images: Count = 200_000  # images seen
+    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    threads: Annotated[int, msgspec.Meta(ge=0)] = 0  # CPU threads; 0 = torch's choice. Bit-exactness needs equal threads
+    average: NonNegative = 0.0  # half-life of the weight average (EMA), images; 0 = none
+    checkpoint_every: Count = 10_000  # images
+    sample_every: Count = 10_000  # images
+    log_every: Count = 400  # images
+    keep: Annotated[int, msgspec.Meta(ge=2)] = 3  # newest checkpoints kept, beside the best
+
+
+class Recipe(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole training run. `origin` says where it comes from and what is known to be unstated there."""
+
+    name: str
+    origin: str = ""
+    data: DataPart = DataPart()
+    generator: NetworkPart
+    discriminator: NetworkPart | None = None
+    objective: ObjectivePart = ObjectivePart()
+    optimiser: OptimiserPart = OptimiserPart()
+    discriminator_optimiser: OptimiserPart = OptimiserPart()
+    run: RunPart = RunPart()
+
+    def __post_init__(self) -> None:
+        """Refuse combinations that cannot train."""
+        goal = self.objective
+        if goal.adversarial != "none" and self.discriminator is None:
+            raise ValueError(f"objective.adversarial={goal.adversarial} needs a discriminator")
+        if goal.palette and not goal.cross_entropy:
+            raise ValueError("objective.palette needs objective.cross_entropy > 0")
+        if goal.palette and self.data.direction == "map2sat":
+            raise ValueError("a palette describes maps: with data.direction=map2sat use objective.palette=0")
+        if not goal.cross_entropy and goal.reconstruction == "none" and goal.adversarial == "none":
+            raise ValueError("objective asks for nothing: set cross_entropy, reconstruction or adversarial")
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that ship with the package."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
+def load_recipe(name: str | Path) -> Recipe:
+    """Read a shipped recipe by name, or a YAML file by path. Raises UnknownModel, FileMissing, BadRecipe."""
+    path = _FOLDER / f"{name}.yaml" if str(name) in recipe_names() else Path(name)
+    if path.suffix not in {".yaml", ".yml"}:
+        raise UnknownModel(f"no recipe is called {name}", f"Use one of {', '.join(recipe_names())}, or a .yaml file")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise FileMissing(f"cannot read the recipe {path}: {error.strerror}", "Check the path") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, where: str) -> Recipe:
+    """YAML text -> Recipe; `where` names the source in errors. Raises BadRecipe."""
+    import yaml
+
+    try:
+        return msgspec.convert(yaml.safe_load(text), Recipe)
+    except (yaml.YAMLError, msgspec.ValidationError, ValueError) as error:
+        raise BadRecipe(f"{where} is no valid recipe: {error}", "Compare it with `sat2map train carto --print-config`") from error
+
+
+def override(recipe: Recipe, settings: Sequence[str]) -> Recipe:
+    """Apply `a.b=c` settings, values in YAML spelling. Raises BadRecipe naming the setting."""
+    import yaml
+
+    tree = msgspec.to_builtins(recipe)
+    for setting in settings:
+        path, found, value = setting.partition("=")
+        *parents, leaf = path.split(".")
+        place = tree
+        for key in parents:
+            place = place.get(key) if isinstance(place, dict) else None
+        if not found or not isinstance(place, dict):
+            raise BadRecipe(f"override {setting!r} names no field", "Write section.field=value, e.g. data.batch=2")
+        try:
+            place[leaf] = yaml.safe_load(value)
+            if isinstance(place[leaf], str):  # YAML reads 1e-3 as text: numbers need a dot there
+                place[leaf] = _number(place[leaf])
+            tree = msgspec.to_builtins(msgspec.convert(tree, Recipe))
+        except (yaml.YAMLError, msgspec.ValidationError, ValueError) as error:
+            raise BadRecipe(f"override {setting!r} does not fit: {error}", "See `--print-config` for the fields") from error
+    return msgspec.convert(tree, Recipe)
+
+
+def _number(text: str) -> str | float:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def to_yaml(recipe: Recipe) -> str:
+    """The resolved recipe as YAML; `parse` reads it back to an equal recipe."""
+    import yaml
+
+    text: str = yaml.safe_dump(msgspec.to_builtins(recipe), sort_keys=False, allow_unicode=True, width=110)
+    return text

@@ -1,0 +1,139 @@
+"""From a recipe and a folder of pairs to everything that a run needs: data, networks, optimisers, objective."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sat2map import losses, palette
+from sat2map.data.batches import BatchMaker, UInt8
+from sat2map.data.cache import IndexMaps, PixelCache
+from sat2map.data.pairs import PairedSet
+from sat2map.data.places import find_places, split_by_place
+from sat2map.errors import BadBundle, BadDataset
+from sat2map.models import build_discriminator, build_generator
+from sat2map.models.carto import Carto, initialise
+from sat2map.palette import Palette
+from sat2map.training.optimise import Average, Optimiser
+from sat2map.training.pix2pix import Objective, Players
+from sat2map.training.recipe import Recipe
+
+Progress = Callable[[int, int, str], None]
+PALETTE_SAMPLE = 200  # pairs that the palette is learned from, evenly spread: colours are common to all of them
+
+
+class Store:
+    """Decoded pairs with palette indices, as `BatchMaker` wants them."""
+
+    def __init__(self, cache: PixelCache, index: IndexMaps | None) -> None:
+        self._index = index
+        self.sat, self.street, self.names = cache.sat, cache.street, cache.names
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def index(self, number: int) -> UInt8:
+        """(H, W) palette index of the map of pair `number`."""
+        assert self._index is not None, "this run has no palette"
+        return self._index(number)
+
+
+@dataclass(frozen=True)
+class Data:
+    """The training pairs, which of them are for choosing, and the palette learned from the rest."""
+
+    store: Store
+    key: str
+    folder: Path
+    training: tuple[int, ...]
+    development: tuple[int, ...]
+    palette: Palette | None
+    shares: torch.Tensor | None  # (K,) share of each palette colour among training pixels
+    batches: BatchMaker
+
+
+def open_data(recipe: Recipe, folder: Path, on_progress: Progress) -> Data:
+    """Decode (once), split by place, learn the palette. Raises BadDataset, FileMissing and what decoding raises."""
+    pairs = PairedSet.open(folder).of("train")
+    cache = PixelCache.build(pairs, progress=lambda done, all_: on_progress(done, all_, "decoding pairs"))
+    places = find_places(cache, lambda done, all_: on_progress(done, all_, "finding places"))
+    training, development, _ = split_by_place(places, recipe.data.development, recipe.run.seed)
+    side = min(min(cache.sizes[i]) for i in training)
+    if side < recipe.data.crop:
+        raise BadDataset(
+            f"the smallest pair of {folder} has a side of {side} px, the recipe crops {recipe.data.crop} px",
+            f"Set data.crop={side // 32 * 32} or smaller, or remove small pairs",
+        )
+    colours, index, shares = None, None, None
+    if recipe.objective.palette:
+        sample = training[:: max(1, len(training) // PALETTE_SAMPLE)]
+        colours = palette.learn((cache.street(i) for i in sample), recipe.objective.palette)
+        index = cache.index(colours, lambda done, all_: on_progress(done, all_, "naming colours"))
+        counts = sum(np.bincount(index(i).ravel(), minlength=len(colours)) for i in sample)
+        shares = torch.from_numpy(np.asarray(counts) / np.sum(counts)).float()
+    part, store = recipe.data, Store(cache, index)
+    batches = BatchMaker(
+        store,
+        training,
+        seed=recipe.run.seed,
+        batch=part.batch,
+        crop=part.crop,
+        direction=part.direction,
+        palette=colours is not None,
+        mirror=part.mirror,
+        turns=part.turns,
+        gain=part.gain,
+    )
+    return Data(store, pairs.key(), folder.resolve(), training, development, colours, shares, batches)
+
+
+def objective_of(recipe: Recipe, data: Data) -> Objective:
+    """The recipe's objective with the palette's colours and class weights filled in."""
+    if data.palette is None or data.shares is None:
+        return Objective(recipe.objective)
+    colours = torch.tensor(data.palette.colours).float().div(127.5).sub(1)  # (K, 3)
+    weights = losses.balanced_weights(data.shares, recipe.objective.class_balance)
+    return Objective(recipe.objective, colours, weights)
+
+
+def build_players(recipe: Recipe, shares: torch.Tensor | None) -> tuple[Players, Average | None]:
+    """Networks initialised from the recipe's seed, in channels-last memory, with their optimisers."""
+    torch.manual_seed(recipe.run.seed)
+    outputs = recipe.objective.palette or 3
+    generator = build_generator(recipe.generator.name, outputs, recipe.generator.parameters)
+    if isinstance(generator, Carto):
+        initialise(generator, shares)
+    generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    players = Players(generator, Optimiser(generator, recipe.optimiser))
+    if recipe.discriminator is not None:
+        judge = build_discriminator(recipe.discriminator.name, 6, recipe.discriminator.parameters)
+        judge = judge.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        players.judge = judge
+        players.judge_optimiser = Optimiser(judge, recipe.discriminator_optimiser)
+    average = Average(generator, recipe.run.average) if recipe.run.average else None
+    return players, average
+
+
+def start_from_bundle(players: Players, average: Average | None, folder: Path) -> None:
+    """Fill the generator with a bundle's weights, to go on training on other pairs. Raises BadBundle, UnknownModel."""
+    from safetensors.torch import load
+
+    from sat2map import bundle
+
+    found = bundle.find(folder)
+    weights = load(found.weights.read_bytes())
+    own = players.generator.state_dict()
+    wrong = sorted(set(own) ^ set(weights)) or [name for name in own if own[name].shape != weights[name].shape]
+    if wrong:
+        raise BadBundle(
+            f"the bundle {found.card.id} ({found.card.architecture} {found.card.parameters}) does not fit the recipe's "
+            f"generator (first difference: {wrong[0]})",
+            "Set generator.name, generator.parameters and objective.palette as the bundle's card has them",
+        )
+    with torch.no_grad():
+        for name, value in own.items():
+            value.copy_(weights[name])
+    if average is not None:
+        average.weights = {name: value.detach().clone() for name, value in players.generator.state_dict().items()}
