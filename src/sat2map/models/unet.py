@@ -35,8 +35,8 @@ def normalisation(norm: Norm, width: int, *, affine: bool = True) -> nn.Module:
     """
     if norm == "batch":
         return nn.BatchNorm2d(width, affine=affine)
-    if norm == "instance":
-        return nn.InstanceNorm2d(width, affine=affine)
+    if norm == "instance":  # groups of one channel are instance norm, and export without torch's warning
+        return nn.GroupNorm(width, width, affine=affine)
     return ChannelNorm(width) if norm == "channel" else nn.Identity()
 
 
@@ -53,7 +53,7 @@ def initialise_normal(network: nn.Module, std: float = 0.02) -> None:
     for part in network.modules():
         if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(part.weight, 0.0, std)
-        elif isinstance(part, nn.BatchNorm2d | nn.InstanceNorm2d) and part.affine:
+        elif isinstance(part, nn.BatchNorm2d | nn.GroupNorm) and part.affine:
             nn.init.normal_(part.weight, 1.0, std)
         else:
             continue
@@ -62,7 +62,12 @@ def initialise_normal(network: nn.Module, std: float = 0.02) -> None:
 
 
 def check_sides(image: Tensor, stride: int, smallest: int) -> None:
-    """Raise ValueError unless the sides of (N, C, H, W) are multiples of `stride` and at least `smallest` px."""
+    """Raise ValueError unless the sides of (N, C, H, W) are multiples of `stride` and at least `smallest` px.
+
+    Not while an export traces the network: it would freeze the sides of the example into the graph.
+    """
+    if torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
+        return
     height, width = image.shape[-2:]
     if height % stride or width % stride or min(height, width) < smallest:
         raise ValueError(
