@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import tomllib
 import types
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 import sat2map
+from pairs import write_toy_set
 from sat2map.cli import main as command_line
 from sat2map.cli.main import VERBS, Verb, cli, main
 from sat2map.cli.progress import progress
@@ -115,9 +117,10 @@ def test_unexpected_error_is_one_message_and_the_way_to_its_traceback(
     assert main(["fake"]) == 1
     shown = capsys.readouterr().err
     assert "ZeroDivisionError: one two" in shown and "Traceback" not in shown
-    assert "sat2map --debug fake" in shown
-    assert main(["--debug", "fake"]) == 1
-    assert "Traceback" in capsys.readouterr().err
+    assert "sat2map fake --debug" in shown
+    for arguments in (["fake", "--debug"], ["--debug", "fake"]):
+        assert main(arguments) == 1
+        assert "Traceback" in capsys.readouterr().err
 
 
 def test_a_missing_package_of_the_train_extra_is_named_with_its_remedy(
@@ -207,3 +210,42 @@ def test_the_second_signal_acts_at_once() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("unreachable")
+
+
+def test_sigterm_leaves_a_run_that_can_be_resumed(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("torch", reason="training needs the [train] extra")
+    run, data = tmp_path / "run", write_toy_set(tmp_path / "toy")
+    network = "generator.parameters={widths: [8, 16], encoder: [1, 1], decoder: [1], head: 8}"
+    settings = [network, "objective.palette=5", "data.crop=64", "data.batch=2", "data.development=0.25"]
+    command = [
+        sys.executable,
+        "-m",
+        "sat2map",
+        "train",
+        "carto",
+        "--data",
+        str(data),
+        "--run",
+        str(run),
+        *settings,
+    ]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+    process = subprocess.Popen(
+        [*command, "run.images=1000000", "run.log_every=2"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for _ in range(600):
+        if (log := run / "log.jsonl").exists() and '"train"' in log.read_text():
+            break
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, shown = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "--resume" in shown and "Traceback" not in shown
+    assert len(list((run / "checkpoints").glob("step-*"))) == 1

@@ -118,7 +118,9 @@ def _show_versions(ctx: click.Context, param: click.Parameter, wanted: bool) -> 
     callback=_show_versions,
     help="Show the versions of sat2map and of what it computes with.",
 )
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@click.option(
+    "--debug", is_flag=True, expose_value=False, help="Show the traceback of an error; may stand anywhere."
+)
 def cli() -> None:
     """Turn satellite and aerial imagery into street maps, and train models that do."""
 
@@ -134,7 +136,7 @@ def _report(error: BaseException, arguments: Sequence[str]) -> int:
         click.echo(f"error: {error}", err=True)
         return error.exit_code
     text = textwrap.shorten(str(error), 300, placeholder=" …") or "no message"
-    again = shlex.join(["sat2map", "--debug", *arguments])
+    again = shlex.join(["sat2map", *arguments, "--debug"])
     click.echo(f"error: unexpected {type(error).__name__}: {text}", err=True)
     click.echo(f"This is a fault in sat2map. To see where it happened: {again}", err=True)
     return 1
@@ -143,8 +145,9 @@ def _report(error: BaseException, arguments: Sequence[str]) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; `arguments` defaults to those of the process."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    # Read here, not from click: an error may come before click has parsed anything.
-    debug = "--debug" in arguments[:1]
+    # Taken out here, since people add it at the end of the line that failed, and a verb would not know it.
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         code = cli.main(arguments, prog_name="sat2map", standalone_mode=False)
         sys.stdout.flush()  # a reader that went away must be noticed here, not while Python shuts down

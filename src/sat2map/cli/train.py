@@ -140,16 +140,27 @@ def _say_what_would_happen(recipe: str, data: Path, run: Path, *, resume: bool, 
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--step", type=click.IntRange(min=0), help="Checkpoint to take; the best one if not given.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Pairs on which probabilities are calibrated; those of the run if not given.",
+)
 @click.option("--id", "model_id", help="Name of the model; that of the folder BUNDLE if not given.")
 @click.option("--overwrite", is_flag=True, help="Replace BUNDLE.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
 def export(
-    run: Path, bundle: Path, step: int | None, model_id: str | None, overwrite: bool, quiet: bool
+    run: Path,
+    bundle: Path,
+    step: int | None,
+    data: Path | None,
+    model_id: str | None,
+    overwrite: bool,
+    quiet: bool,
 ) -> None:
     """Turn a checkpoint of RUN into a model bundle.
 
-    The result of `export` is the folder BUNDLE: ONNX model, safetensors weights and a card. The ONNX model is run
-    beside the PyTorch network first; where the two disagree, nothing is written.
+    The result of `export` is the folder BUNDLE: ONNX model, safetensors weights and a card. The ONNX model is compared
+    with the PyTorch network; where the two disagree, there is no bundle.
 
     \b
     Examples:
@@ -158,6 +169,8 @@ def export(
     """
     from sat2map.training.export import export_run
 
-    made = export_run(run, bundle, step=step, model_id=model_id or bundle.name, overwrite=overwrite)
+    made = export_run(
+        run, bundle, step=step, model_id=model_id or bundle.resolve().name, data=data, overwrite=overwrite
+    )
     if not quiet:
         click.echo(f"{made}: exported. Next: sat2map translate IMAGE MAP --model {made}")
