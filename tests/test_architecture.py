@@ -67,7 +67,7 @@ OWNERS = {
     "tarfile": {"data"},
     "zipfile": {"data"},
 }
-NOWHERE = set("pickle shelve marshal dill joblib argparse torchvision requests subprocess".split())
+NOWHERE = {"pickle", "shelve", "marshal", "argparse", "torchvision", "requests", "subprocess"}
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
