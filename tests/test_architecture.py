@@ -29,6 +29,7 @@ FLOORS = {
     "data": 2,
     "models": 2,
     "losses": 2,
+    "demo": 3,
     "evaluation": 3,
     "training": 3,
     "cli": 5,
