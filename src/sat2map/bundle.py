@@ -13,7 +13,7 @@ import msgspec
 
 from sat2map import storage
 from sat2map.card import UNBOUNDED, Asset, Metrics, ModelCard, Training, from_stac, to_stac
-from sat2map.errors import BadBundle, FileMissing, UnknownModel
+from sat2map.errors import BadBundle, FileMissing, OutputExists, UnknownModel
 
 __all__ = [
     "DEFAULT", "UNBOUNDED", "Bundle", "Metrics", "ModelCard", "Training",
@@ -54,9 +54,11 @@ def write_bundle(
 ) -> Bundle:
     """Write a bundle that is either whole or not there, and open it.
 
-    The README is made from the card unless given. Raises OutputExists, StorageFailed, or BadBundle for a card of more
-    than 1 MiB.
+    The README is made from the card unless given. Raises OutputExists, also with `overwrite` if the folder holds
+    something else than a bundle; StorageFailed; BadBundle for a card of more than 1 MiB.
     """
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / CARD).is_file():
+        raise OutputExists(f"{folder} holds other things than a bundle", "Name another folder")
     files = {ONNX: onnx_bytes, WEIGHTS: safetensors_bytes}
     assets = {
         name: Asset(hashlib.sha256(content).hexdigest(), len(content)) for name, content in files.items()
