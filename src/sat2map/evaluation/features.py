@@ -163,10 +163,9 @@ class OnnxFeatures:
         batch = np.stack([resized(image, self._size) for image in images]).transpose(0, 3, 1, 2)
         given = batch.astype(np.float32) if self._floating else batch
         rows = [self._session.run(None, {self._input: given[i : i + 1]})[0] for i in range(len(given))]
-        features = np.concatenate(rows).astype(np.float64)
-        features = features.reshape(*features.shape[:2], -1).mean(
-            -1
-        )  # (N, D): pool what is left of the positions
+        maps = np.concatenate(rows).astype(np.float64)
+        # (N, D, …): what is left of the positions is averaged
+        features: npt.NDArray[np.float64] = np.mean(maps.reshape(*maps.shape[:2], -1), axis=-1)
         if self._check and features.shape[1] != self._check:
             raise BadBundle(
                 f"the network called Inception gives {features.shape[1]} features, FID is defined on {self._check}",

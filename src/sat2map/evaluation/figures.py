@@ -38,9 +38,9 @@ def describe(key: str) -> Figure:
     """How to show the figure `key`; distances, whose names depend on the features, included."""
     if key in FIGURES:
         return FIGURES[key]
-    kind = "Fréchet" if key.startswith("f") else "kernel"
+    kind = "Fréchet" if key.startswith("f") else "kernel"  # fid, fd_…; kid, kd_…
     return Figure(
-        key, 2 if kind == "Fréchet" else 4, False, f"{kind} distance of features to those of the truth"
+        key, 1 if kind == "Fréchet" else 3, False, f"{kind} distance of features to those of the truth"
     )
 
 
@@ -72,14 +72,12 @@ class Table(NamedTuple):
 
 
 def flat(scores: Scores, result: Result | None = None) -> dict[str, float]:
-    """Figures of a subject by their table keys; with `result`, also its realism and cycle agreement."""
+    """Figures of a subject by their table keys; with `result`, also its cycle agreement."""
     found = dict(scores.figures)
     if scores.iou:
         found["iou.building"] = scores.iou["building"]
     if result and result.cycle:
         found |= {f"cycle.{key}": result.cycle.figures[key] for key in ("miou6", "road_f1_3px")}
-    if result and result.realism:
-        found |= result.realism.figures
     return found
 
 

@@ -100,10 +100,12 @@ class _Outcome(NamedTuple):
     """What one pair contributes; arrays only where somebody asked for them."""
 
     scores: list[PairScore]  # of each system, in order
+    features: list[
+        npt.NDArray[np.float64]
+    ]  # (D,) of the target, then of each system; empty without an extractor
     reliability: tuple[UInt8, npt.NDArray[np.bool_]] | None
     cycle: PairScore | None
-    target: UInt8
-    colour: UInt8
+    prediction: Prediction  # of the first system
 
 
 def evaluate(
@@ -138,10 +140,10 @@ def evaluate(
     images: list[PairScore] = []
     cycled: list[PairScore] = []
     reliability = Reliability()
-    true, made = (FeatureSet(extractor), FeatureSet(extractor)) if extractor else (None, None)
+    crowds = [FeatureSet() for _ in [None, *subjects]]  # of the targets, then of each system
 
     def work(pair: Pair) -> _Outcome:
-        return _score(pair, protocol, subjects, cycle)
+        return _score(pair, protocol, subjects, cycle, extractor)
 
     for done, (pair, outcome) in enumerate(_in_order(work, chosen, jobs), start=1):
         for tally, score in zip(tallies, outcome.scores, strict=True):
@@ -151,25 +153,27 @@ def evaluate(
             reliability.add(*outcome.reliability)
         if outcome.cycle:
             cycled.append(outcome.cycle)
-        if true is not None and made is not None:
-            true.add(outcome.target)
-            made.add(outcome.colour)
+        for crowd, vector in zip(crowds, outcome.features, strict=False):
+            crowd.add(vector)
         if on_prediction:
-            on_prediction(pair.name, Prediction(outcome.colour))
+            on_prediction(pair.name, outcome.prediction)
         if on_progress:
             on_progress(done, len(chosen), pair.name)
+    realism = (
+        [measure(extractor, crowds[0], made) for made in crowds[1:]] if extractor else [None] * len(subjects)
+    )
     return Result(
         protocol=protocol.name,
         direction=protocol.direction,
         data=pairs.folder.resolve().name,
         split=split,
         n=len(images),
-        scores=_scores(system, tallies[0], tuple(images)),
-        baselines=tuple(_scores(s, t) for s, t in zip(others, tallies[1:], strict=True)),
+        scores=_scores(system, tallies[0], realism[0], tuple(images)),
+        baselines=tuple(map(_scores, others, tallies[1:], realism[1:])),
         notes=tuple(notes),
         calibration=_calibration(reliability),
-        realism=_realism(true, made),
-        cycle=_scores(cycle, sum_scores(cycled), tuple(cycled)) if cycle and cycled else None,
+        realism=realism[0],
+        cycle=_scores(cycle, sum_scores(cycled), None, tuple(cycled)) if cycle and cycled else None,
         versions=versions(),
         command=command,
         created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -177,7 +181,13 @@ def evaluate(
     )
 
 
-def _score(pair: Pair, protocol: Protocol, subjects: Sequence[System], cycle: System | None) -> _Outcome:
+def _score(
+    pair: Pair,
+    protocol: Protocol,
+    subjects: Sequence[System],
+    cycle: System | None,
+    extractor: Extractor | None,
+) -> _Outcome:
     """Read one pair, predict with every system, score."""
     source, target = load(pair, protocol)
     maps = protocol.direction == "sat2map"
@@ -191,7 +201,9 @@ def _score(pair: Pair, protocol: Protocol, subjects: Sequence[System], cycle: Sy
     cycled = None
     if cycle and not maps:
         cycled = score_pair(pair.name, source, cycle(pair.name, mine.colour).colour)
-    return _Outcome(scores, reliability, cycled, target, mine.colour)
+    seen = [target, *(p.colour for p in predictions)] if extractor else []
+    features = [extractor(image[None])[0] for image in seen] if extractor else []
+    return _Outcome(scores, features, reliability, cycled, mine)
 
 
 def _in_order(
@@ -204,16 +216,15 @@ def _in_order(
             yield from zip(few, pool.map(work, few), strict=True)
 
 
-def _scores(system: System, tally: Tally, images: tuple[PairScore, ...] = ()) -> Scores:
+def _scores(
+    system: System, tally: Tally, realism: Realism | None = None, images: tuple[PairScore, ...] = ()
+) -> Scores:
     matrix = tuple(map(tuple, tally.confusion.tolist())) if tally.iou() else ()
-    return Scores(system.subject, tally.figures(), tally.iou(), matrix, images)
+    figures = tally.figures() | (realism.figures if realism else {})
+    return Scores(system.subject, figures, tally.iou(), matrix, images)
 
 
 def _calibration(reliability: Reliability) -> Calibration | None:
     if not reliability.pixels:
         return None
     return Calibration(reliability.error(), reliability.pixels, reliability.table())
-
-
-def _realism(true: FeatureSet | None, made: FeatureSet | None) -> Realism | None:
-    return measure(true, made) if true is not None and made is not None else None

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from sat2map.errors import TooFewImages
 from sat2map.evaluation.features import Extractor
 
-UInt8 = npt.NDArray[np.uint8]
 Float64 = npt.NDArray[np.float64]
 
 REFUSED_BELOW = 50  # images
@@ -32,17 +31,16 @@ class Realism(msgspec.Struct, frozen=True):
 
 
 class FeatureSet:
-    """Features of images as they come, one at a time; 512 or 2,048 numbers each, so thousands fit in memory."""
+    """Features of images as they come; 512 or 2,048 numbers each, so thousands of images fit in memory."""
 
-    def __init__(self, extractor: Extractor) -> None:
-        self.extractor = extractor
+    def __init__(self) -> None:
         self._rows: list[Float64] = []
 
-    def add(self, image: UInt8) -> None:
-        """Add one uint8 (H, W, 3) image."""
-        self._rows.append(self.extractor(image[None])[0])
+    def add(self, features: Float64) -> None:
+        """Add the features (D,) of one image."""
+        self._rows.append(features)
 
-    def features(self) -> Float64:
+    def matrix(self) -> Float64:
         """(N, D) float64."""
         return np.stack(self._rows)
 
@@ -59,16 +57,16 @@ def require_enough(n: int) -> None:
         )
 
 
-def measure(true: FeatureSet, made: FeatureSet) -> Realism:
-    """Fréchet and kernel distance of two feature sets of the same network; raises TooFewImages below 50."""
+def measure(extractor: Extractor, true: FeatureSet, made: FeatureSet) -> Realism:
+    """Fréchet and kernel distance of two sets of features that `extractor` gave; raises TooFewImages below 50."""
     n = min(len(true), len(made))
     require_enough(n)
-    name = made.extractor.name
-    real, fake = true.features(), made.features()
+    name = extractor.name
+    real, fake = true.matrix(), made.matrix()
     mean, spread = kernel_distance(real, fake)
     keys = ("fid", "kid") if name == "inception" else (f"fd_{name}", f"kd_{name}")
     figures = {keys[0]: frechet_distance(real, fake), keys[1]: mean}
-    return Realism(n, name, made.extractor.checksum, figures, spread, n < FLAGGED_BELOW)
+    return Realism(n, name, extractor.checksum, figures, spread, n < FLAGGED_BELOW)
 
 
 def frechet_distance(a: Float64, b: Float64) -> float:

@@ -84,7 +84,7 @@ class _Painter:
         self._system = system
         self._pairs = {pair.name: pair for pair in pairs.of(result.split)}
 
-    def strip(self, title: str, score: PairScore, remark: str = "") -> str:
+    def strip(self, title: str, score: PairScore) -> str:
         source, target = load(self._pairs[score.name], self._protocol)
         output = self._system(score.name, source).colour
         errors = pictures.class_errors if self._maps else pictures.level_errors
@@ -97,7 +97,7 @@ class _Painter:
                 pictures.drawing(errors(target, output)),
             ),
         ]
-        return page.strip(title, f"{score.name} · {remark or _remark(score)}", panels)
+        return page.strip(title, f"{score.name} · {_remark(score)}", panels)
 
 
 def _remark(score: PairScore) -> str:
@@ -128,7 +128,7 @@ def _classes(result: Result) -> Iterator[str]:
     yield page.section(
         "Classes",
         '<div class="two"><div>',
-        page.paragraph("Intersection over union of each class; the black tick is the best baseline."),
+        page.paragraph("Intersection over union of each class; the tick is the best baseline."),
         charts.bars(result.scores.iou, baselines, pictures.CLASS_COLOURS),
         "</div><div>",
         page.paragraph("Percent of each true class by what was predicted."),
@@ -145,16 +145,22 @@ def _classes(result: Result) -> Iterator[str]:
 
 
 def _worst_by_class(result: Result, painter: _Painter) -> Iterator[str]:
-    """The image with the most wrong pixels of each class."""
+    """The image with the most wrong pixels of each class; once, if it is that of several classes."""
     if not result.scores.confusion:
         return
-    strips = []
+    titles: dict[str, list[str]] = {}
+    worst: dict[str, PairScore] = {}
     for index, name in enumerate(CLASS_NAMES):
-        worst = max(result.scores.images, key=lambda score: score.wrong(index))
-        if worst.wrong(index):
-            iou = worst.iou()[index] or 0.0
-            remark = f"{worst.wrong(index):,} px wrong, IoU {iou:.3f}"
-            strips.append(painter.strip(name.capitalize(), worst, remark))
+        score = max(result.scores.images, key=lambda image: image.wrong(index))
+        if score.wrong(index):
+            worst[score.name] = score
+            iou = score.iou()[index] or 0.0
+            titles.setdefault(score.name, []).append(
+                f"{name} ({score.wrong(index):,} px wrong, IoU {iou:.2f})"
+            )
+    if not worst:
+        return
+    strips = [painter.strip(", ".join(titles[n]).capitalize(), score) for n, score in worst.items()]
     yield page.section(
         "Where each class goes wrong",
         page.paragraph(

@@ -31,12 +31,14 @@ figure { margin:0 } figcaption { color:var(--soft); font-size:.82rem; margin-top
   outline:100vmax solid #000d; background:#000; pointer-events:none; cursor:zoom-out }
 .scroll { overflow-x:auto; border:1px solid var(--line); border-radius:10px; background:var(--card) }
 table { border-collapse:collapse; width:100%; font-size:.9rem; font-variant-numeric:tabular-nums }
-th,td { padding:.45rem .7rem; text-align:right; white-space:nowrap; border-top:1px solid var(--line) }
-thead th { border-top:0; color:var(--soft); font-weight:500; font-size:.82rem; vertical-align:bottom }
+th,td { padding:.45rem .6rem; text-align:right; white-space:nowrap; border-top:1px solid var(--line) }
+thead th { border-top:0; color:var(--soft); font-weight:500; font-size:.82rem;
+  vertical-align:bottom; white-space:normal }
 th:first-child,td:first-child { text-align:left } tbody th { font-weight:600 }
 tr.baseline th,tr.baseline td { color:var(--soft); font-weight:400 } td.best { background:var(--mark);
   font-weight:650; color:var(--ink) !important }
-.matrix td { text-align:center; padding:.42rem .4rem; background:rgba(var(--tint),calc(var(--share)*.85)) }
+.matrix table { font-size:.84rem } .matrix th { padding:.42rem .35rem } .matrix thead th { text-align:center }
+.matrix td { text-align:center; padding:.42rem .3rem; background:rgba(var(--tint),calc(var(--share)*.85)) }
 .matrix td.right { outline:1.5px solid var(--ink); outline-offset:-2px }
 .legend { display:flex; flex-wrap:wrap; gap:.2rem 1rem; list-style:none; padding:0; margin:.4rem 0 1.2rem;
   font-size:.86rem }
