@@ -1,8 +1,8 @@
 """The discriminator that trains `carto`: it folds the picture first, so that no layer works at full resolution.
 
 Four by four pixels become one position of sixteen times the channels (pixel-unshuffle, as in `carto`'s own stem),
-and 3×3 convolutions go on from there at stride 4, 8 and, if wanted, 16. The 70 px PatchGAN spends most of its time
-on its wide last layers at strides 4 and 8; this one has narrower ones and costs a fraction (the tests compare).
+and 3×3 convolutions go on from there at stride 4, 8 and, if wanted, 16. The 70 px PatchGAN does most of its work in
+one wide layer at stride 8; this one has narrower layers and costs less than a quarter (a test counts the operations).
 
 No norm over space: a score depends on its patch alone. Spectral norm (Miyato et al. 2018) bounds the slope instead,
 which is what keeps the hinge objective stable.
@@ -31,7 +31,7 @@ class FoldedDiscriminator(nn.Module):
         self,
         inputs: int,
         widths: Sequence[int] = (64, 128),
-        depth: int = 2,
+        depth: int = 3,
         coarse: int = 0,
         spectral: bool = True,
     ) -> None:
