@@ -3,6 +3,7 @@
 Sources: PNG third edition (W3C), section 5; JPEG ITU-T T.81, annex B; WebP container RFC 9649.
 """
 
+import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -41,8 +42,13 @@ def reduced_png(source: Source) -> bytes:
     """Return the PNG with no chunks but those that pixels need."""
     kept = [b"\x89PNG\r\n\x1a\n"]
     for kind, start, length in _png_chunks(source):
+        chunk = source.read(start, length + 12)
+        if zlib.crc32(chunk[4:-4]) != int.from_bytes(
+            chunk[-4:]
+        ):  # its name may be damaged, so check what is dropped
+            raise source.corrupt(f"the checksum of chunk {kind!r} does not match")
         if kind in _PIXEL_CHUNKS:
-            kept.append(source.read(start, length + 12))
+            kept.append(chunk)
     return b"".join(kept)
 
 
@@ -147,10 +153,13 @@ def webp_outline(source: Source) -> Outline:
     """Read canvas size and orientation of a WebP."""
     size: tuple[int, int] | None = None
     orientation = 1
+    has_exif = False
     for kind, start, length in _webp_chunks(source):
         if size is None:
             size = _webp_size(source, kind, start, length)
-        if kind == b"EXIF":
+            has_exif = kind == b"VP8X" and bool(source.read(start + 8, 1)[0] & 0x08)
+        if kind == b"EXIF" and has_exif:
+            has_exif = False  # the first one counts
             orientation = exif_orientation(source.read(start + 8, length), source.name)
     if size is None:
         raise source.corrupt("it holds no image")

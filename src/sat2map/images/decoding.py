@@ -52,6 +52,7 @@ def decode(source: Source, size: tuple[int, int]) -> Channels:
             opener = partial(_open, WebPImageFile, source.read(0, source.size))
         case "TIFF":
             facts = TiffFacts(source)
+            facts.check_layout()
             opener = _tiff_opener(source, facts)
             peak = 4095 if facts.number(BITS, 1) == 12 else peak
             white_is_zero = facts.number(PHOTOMETRIC) == 0

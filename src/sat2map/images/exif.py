@@ -28,6 +28,7 @@ _TYPE_SIZES = {
     18: 8,
 }
 _UNSIGNED = {1, 3, 4, 16}
+_WHOLE = {3, 4}  # of these two types an orientation is
 _MOST_ENTRIES = 4096
 
 
@@ -51,21 +52,28 @@ class Directory(NamedTuple):
 
     order: Order
     is_big: bool  # BigTIFF: 8-byte offsets
+    start: int  # offset of the directory
+    stop: int  # offset behind it and its link to the next one
     tags: list[Tag]
 
 
-def read_directory(source: Source) -> Directory:
-    """Read the first directory of a TIFF structure. Raises `CorruptImage`."""
+def read_directory(source: Source, *, lenient: bool = False) -> Directory:
+    """Read the first directory of a TIFF structure. Raises `CorruptImage`.
+
+    `lenient`, for EXIF blocks: any version counts as the classic one, and a directory that is cut off as what is left.
+    """
     head = source.read(0, 8)
     order: Order = "little" if head[:2] == b"II" else "big"
     version = _integer(head[2:4], order)
-    if head[:2] not in (b"II", b"MM") or version not in (42, 43):
+    if head[:2] not in (b"II", b"MM") or (version not in (42, 43) and not lenient):
         raise source.corrupt("it does not begin with a TIFF header")
-    is_big = version == 43
+    is_big = version == 43 and not lenient
     start = _integer(source.read(8, 8) if is_big else head[4:8], order)
     width = 20 if is_big else 12  # bytes of an entry
     counter = 8 if is_big else 2
     count = _integer(source.read(start, counter), order)
+    if lenient:
+        count = min(count, (source.size - start - counter) // width)
     if count > _MOST_ENTRIES:
         raise source.corrupt(f"its directory announces {count} entries")
     body = source.read(start + counter, count * width)
@@ -73,7 +81,7 @@ def read_directory(source: Source) -> Directory:
     for index in range(count):
         raw = body[index * width : (index + 1) * width]
         tags.append(_tag(raw, start + counter + index * width, order, is_big))
-    return Directory(order, is_big, tags)
+    return Directory(order, is_big, start, start + counter + len(body) + (8 if is_big else 4), tags)
 
 
 def _tag(raw: bytes, at: int, order: Order, is_big: bool) -> Tag:
@@ -100,18 +108,18 @@ def exif_orientation(block: bytes, name: str) -> int:
     block = block.removeprefix(b"Exif\0\0")
     source = Source(block, len(block), name)
     try:
-        directory = read_directory(source)
-        for tag in directory.tags:
-            if tag.number == ORIENTATION:
-                return orientation_of(integers(source, directory, tag._replace(values=min(tag.values, 1))))
+        return orientation_of(source, read_directory(source, lenient=True))
     except Sat2MapError:
         return 1
+
+
+def orientation_of(source: Source, directory: Directory) -> int:
+    """Return the orientation 1…8 that a directory names, 1 if it names none. Raises `CorruptImage` if it is cut off."""
+    for tag in directory.tags:
+        if tag.number == ORIENTATION and tag.type in _WHOLE and tag.values:
+            value = integers(source, directory, tag._replace(values=1))[0]
+            return value if 1 <= value <= 8 else 1
     return 1
-
-
-def orientation_of(values: list[int]) -> int:
-    """Return the first value if it is an orientation, else 1."""
-    return values[0] if values and 1 <= values[0] <= 8 else 1
 
 
 def _integer(data: bytes, order: Order) -> int:
