@@ -6,6 +6,7 @@ import os
 import pathlib
 import struct
 import sys
+import tarfile
 import zlib
 from collections.abc import Callable, Collection
 
@@ -180,6 +181,18 @@ def _(world: World) -> list[str]:
 def _(world: World) -> list[str]:
     (world.folder / "empty").mkdir()
     return ["train", "carto", "--data", "empty", "--run", "run"]
+
+
+@causes(errors.DownloadFailed, "ftp://example.org/maps.tar.gz")
+def _(world: World) -> list[str]:
+    return ["data", "get", "maps", "maps", "--url", "ftp://example.org/maps.tar.gz"]
+
+
+@causes(errors.UnsafeArchive, "../outside.jpg")
+def _(world: World) -> list[str]:
+    with tarfile.open(world.folder / "maps.tar.gz", "w:gz") as archive:
+        archive.add(world.folder / world.picture("a.jpg"), "../outside.jpg")
+    return ["data", "get", "maps", "maps", "--from", "maps.tar.gz"]
 
 
 @causes(errors.RunExists, "run", "--resume", "--overwrite")
