@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sat2map.errors import BadDataset
-from sat2map.palette import CLASS_NAMES, HIGHWAY, MAPS, ROAD, Palette
+from sat2map.palette import CLASS_NAMES, HIGHWAY, MAPS, ROAD
 
 UInt8 = npt.NDArray[np.uint8]
 Bools = npt.NDArray[np.bool_]
@@ -57,9 +57,12 @@ class PairScore(msgspec.Struct, frozen=True):
         )
 
 
-def score_pair(
-    name: str, truth: UInt8, guess: UInt8, *, maps: bool = True, palette: Palette = MAPS
-) -> PairScore:
+def classes_of(street: UInt8) -> UInt8:
+    """(H, W, 3) map -> (H, W) class of the nearest colour of the frozen table."""
+    return MAPS.to_classes(MAPS.encode(street))
+
+
+def score_pair(name: str, truth: UInt8, guess: UInt8, *, maps: bool = True) -> PairScore:
     """Score `guess` against `truth`, both uint8 (H, W, 3); class figures only where both are `maps`.
 
     Raises BadDataset when the sizes differ: a silent resize would be a different measurement.
@@ -72,8 +75,7 @@ def score_pair(
     figures = rgb_figures(truth, guess)
     if not maps:
         return PairScore(name, figures)
-    true_class = palette.to_classes(palette.encode(truth))
-    guess_class = palette.to_classes(palette.encode(guess))
+    true_class, guess_class = classes_of(truth), classes_of(guess)
     matrix = confusion(true_class, guess_class)
     return PairScore(name, figures, tuple(map(tuple, matrix.tolist())), road_counts(true_class, guess_class))
 

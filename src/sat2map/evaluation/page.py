@@ -116,7 +116,7 @@ def matrix_table(names: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
         )
     columns = "".join(f'<th scope="col">{escape(names[j])}</th>' for j in present)
     return (
-        '<div class="scroll matrix"><table><thead><tr><th>true ↓ predicted →</th>'
+        '<div class="scroll matrix"><table><thead><tr><th>true \\ predicted</th>'
         f"{columns}<th>of all pixels</th></tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from sat2map.palette import MAPS
+from sat2map.evaluation.metrics import classes_of
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -46,7 +46,7 @@ def picture(rgb: UInt8) -> str:
 
 def class_errors(truth: UInt8, guess: UInt8) -> UInt8:
     """(H, W, 3) maps -> (H, W, 3): dark where the class is right, otherwise the colour of the class that is missing."""
-    true_class, guess_class = MAPS.to_classes(MAPS.encode(truth)), MAPS.to_classes(MAPS.encode(guess))
+    true_class, guess_class = classes_of(truth), classes_of(guess)
     out = np.array([_rgb(colour) for colour in CLASS_COLOURS.values()], np.uint8)[true_class]
     out[true_class == guess_class] = _RIGHT
     return out

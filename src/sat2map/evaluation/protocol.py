@@ -15,7 +15,7 @@ from sat2map.data.pairs import Pair, PairedSet, read, source_and_target
 from sat2map.errors import BadDataset
 from sat2map.evaluation.calibration import Reliability
 from sat2map.evaluation.features import Extractor
-from sat2map.evaluation.metrics import PairScore, Tally, score_pair, sum_scores
+from sat2map.evaluation.metrics import PairScore, Tally, classes_of, score_pair, sum_scores
 from sat2map.evaluation.realism import FeatureSet, Realism, measure, require_enough
 from sat2map.evaluation.result import Calibration, Result, Scores, versions
 from sat2map.evaluation.systems import (
@@ -193,11 +193,9 @@ def _score(
     maps = protocol.direction == "sat2map"
     predictions = [system(pair.name, source) for system in subjects]
     scores = [score_pair(pair.name, target, p.colour, maps=maps) for p in predictions]
-    mine, palette = predictions[0], subjects[0].palette
-    reliability = None
-    if maps and palette is not None and mine.confidence is not None:
-        # A palette model paints palette colours only, so its colour tells the index to which its confidence belongs.
-        reliability = (mine.confidence, palette.encode(mine.colour) == palette.encode(target))
+    mine, reliability = predictions[0], None
+    if maps and mine.confidence is not None:
+        reliability = (mine.confidence, classes_of(mine.colour) == classes_of(target))
     cycled = None
     if cycle and not maps:
         cycled = score_pair(pair.name, source, cycle(pair.name, mine.colour).colour)

@@ -177,8 +177,8 @@ def _believing(result: Result) -> Iterator[str]:
         yield page.section(
             "Confidence",
             page.paragraph(f"Expected calibration error {100 * error:.1f} percentage points over "
-                           f"{result.calibration.pixels:,} pixels; right means the nearest palette colour of the "
-                           "truth. On the dashed line a confidence is right as often as it says."),
+                           f"{result.calibration.pixels:,} pixels; right means the class of the truth. "
+                           "On the dashed line a confidence is right as often as it says."),
             charts.reliability(result.calibration.bins),
         )  # fmt: skip
     if result.realism:

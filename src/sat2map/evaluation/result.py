@@ -35,7 +35,7 @@ class Scores(msgspec.Struct, frozen=True):
 
 
 class Calibration(msgspec.Struct, frozen=True):
-    """How far a palette model's confidence can be believed: right means the nearest palette colour of the truth."""
+    """How far a palette model's confidence can be believed: right means the class of the truth."""
 
     expected_error: float  # 0-1
     pixels: int

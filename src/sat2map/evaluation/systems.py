@@ -15,7 +15,7 @@ import numpy.typing as npt
 from sat2map.errors import BadDataset, FileMissing
 from sat2map.evaluation.result import Subject
 from sat2map.images import read_image
-from sat2map.palette import LAND, MAPS, Palette
+from sat2map.palette import LAND, MAPS
 from sat2map.runtime import Translator
 from sat2map.scenes.pictures import translate_image
 
@@ -29,7 +29,7 @@ class Prediction(NamedTuple):
     """What a system makes of one picture."""
 
     colour: UInt8  # (H, W, 3)
-    confidence: UInt8 | None = None  # (H, W) percent; palette models only
+    confidence: UInt8 | None = None  # (H, W) probability of the painted class in percent; palette models only
 
 
 class System(Protocol):
@@ -39,18 +39,12 @@ class System(Protocol):
     def subject(self) -> Subject:
         """What it is called in results."""
 
-    @property
-    def palette(self) -> Palette | None:
-        """The colours to which its confidences refer; None without confidences."""
-
     def __call__(self, name: str, source: UInt8) -> Prediction:
         """Predict from uint8 (H, W, 3); `name` is that of the pair."""
 
 
 class Blank:
     """One constant colour, whatever the input."""
-
-    palette = None
 
     def __init__(self, colour: tuple[int, int, int], label: str = "blank") -> None:
         self.subject = Subject(label, "baseline")
@@ -64,7 +58,6 @@ class Blank:
 class Copy:
     """The input, unchanged."""
 
-    palette = None
     subject = Subject("copy of the input", "baseline")
 
     def __call__(self, name: str, source: UInt8) -> Prediction:
@@ -74,8 +67,6 @@ class Copy:
 
 class MeanTarget:
     """The per-pixel mean of the training targets, whatever the input."""
-
-    palette = None
 
     def __init__(self, mean: UInt8, label: str = "mean map") -> None:
         self.subject = Subject(label, "baseline")
@@ -88,8 +79,6 @@ class MeanTarget:
 
 class Folder:
     """Predictions made elsewhere: one PNG or JPEG per pair, called as the pair (`val/12.png`, or just `12.png`)."""
-
-    palette = None
 
     def __init__(self, folder: Path, label: str | None = None) -> None:
         """Find the files; raises FileMissing when there is no such folder."""
@@ -139,13 +128,12 @@ class Model:
     def __init__(self, translator: Translator, checksum: str = "", label: str | None = None) -> None:
         """`checksum` is that of the graph."""
         self._translator = translator
-        self.palette = translator.card.palette
         self.direction = translator.card.direction
         self.subject = Subject(label or translator.card.id, "model", checksum)
 
     def __call__(self, name: str, source: UInt8) -> Prediction:
         """Translate `source`, with confidences where the model has them."""
-        wanted = ("colour", "confidence") if self.palette else ("colour",)
+        wanted = ("colour", "confidence") if self._translator.card.palette else ("colour",)
         products = translate_image(self._translator, source, wanted, jobs=1)
         return Prediction(products["colour"], products.get("confidence"))
 
