@@ -15,10 +15,12 @@ import numpy.typing as npt
 
 from sat2map import storage
 from sat2map.data.cache import PixelCache
-from sat2map.data.overlaps import SAME, Overlap, find_overlaps
+from sat2map.data.overlaps import Overlap, find_overlaps
 from sat2map.errors import BadDataset
 
+UInt8 = npt.NDArray[np.uint8]
 Progress = Callable[[int, int], None]
+ReadPair = Callable[[int], tuple[UInt8, UInt8]]
 
 METHOD = 1  # changes when the same pixels could give other places
 DRAWS = 500
@@ -61,14 +63,28 @@ def components(count: int, links: Iterable[tuple[int, int]]) -> tuple[int, ...]:
     return tuple(numbers.setdefault(root(node), len(numbers)) for node in range(count))
 
 
-def looks_of(cache: PixelCache) -> tuple[tuple[float, ...], ...]:
-    """Mean and standard deviation of each channel of every pair, on every 8th pixel each way."""
-    rows = []
-    for number in range(len(cache)):
-        halves = (cache.sat(number)[::8, ::8], cache.street(number)[::8, ::8])
-        figures = np.concatenate([f for half in halves for f in (half.mean((0, 1)), half.std((0, 1)))])
-        rows.append(tuple(round(float(f), 3) for f in figures))
-    return tuple(rows)
+class _Survey(Sequence[UInt8]):
+    """Satellite halves as a sequence that notes the looks of each pair while it is read."""
+
+    def __init__(self, count: int, read: ReadPair) -> None:
+        self._read = read
+        self.looks: list[tuple[float, ...]] = [()] * count
+
+    def __len__(self) -> int:
+        return len(self.looks)
+
+    def __getitem__(self, number):  # type: ignore[no-untyped-def]
+        sat, street = self._read(number)
+        few = (sat[::8, ::8], street[::8, ::8])
+        figures = np.concatenate([f for half in few for f in (half.mean((0, 1)), half.std((0, 1)))])
+        self.looks[number] = tuple(round(float(figure), 3) for figure in figures)
+        return sat
+
+
+def survey(key: str, count: int, read: ReadPair, progress: Progress | None = None) -> PlaceMap:
+    """Find the places of `count` pairs; `read` gives (sat, street) by number and is called once for each."""
+    pictures = _Survey(count, read)
+    return PlaceMap(key, tuple(find_overlaps(pictures, progress)), tuple(pictures.looks))
 
 
 def find_places(cache: PixelCache, progress: Progress | None = None) -> PlaceMap:
@@ -81,23 +97,9 @@ def find_places(cache: PixelCache, progress: Progress | None = None) -> PlaceMap
             found = None
         if found is not None and found.key == cache.key and len(found.looks) == len(cache):
             return found
-    overlaps = find_overlaps(_Satellites(cache), progress, SAME)
-    found = PlaceMap(cache.key, tuple(overlaps), looks_of(cache))
+    found = survey(cache.key, len(cache), lambda number: (cache.sat(number), cache.street(number)), progress)
     storage.write_bytes(path, msgspec.json.encode(found))
     return found
-
-
-class _Satellites(Sequence[npt.NDArray[np.uint8]]):
-    """Satellite halves of a cache as a sequence."""
-
-    def __init__(self, cache: PixelCache) -> None:
-        self._cache = cache
-
-    def __len__(self) -> int:
-        return len(self._cache)
-
-    def __getitem__(self, number):  # type: ignore[no-untyped-def]
-        return self._cache.sat(number)
 
 
 def split_by_place(places: PlaceMap, dev_share: float, seed: int = 0) -> Division:
