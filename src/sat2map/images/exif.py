@@ -96,7 +96,7 @@ def _tag(raw: bytes, at: int, order: Order, is_big: bool) -> Tag:
 
 def integers(source: Source, directory: Directory, tag: Tag) -> list[int]:
     """Return the values of a tag of whole numbers. Raises `CorruptImage` if it is of another type or cut off."""
-    if tag.type not in _UNSIGNED:
+    if tag.type not in _UNSIGNED or (tag.type == 16 and not directory.is_big):
         raise source.corrupt(f"tag {tag.number} has type {tag.type}, not whole numbers")
     data = source.read(tag.offset, tag.size)
     step = _TYPE_SIZES[tag.type]

@@ -81,7 +81,15 @@ class TiffFacts:
         if tag.values > _MOST_VALUES or not tag.size:
             raise self._source.corrupt(f"tag {tag.number} announces {tag.values} values of type {tag.type}")
         self._source.read(tag.offset, tag.size)
+        is_apart = (
+            tag.size > len(tag.raw) // 2 - 2
+        )  # the last 4 of 12 bytes, 8 of 20, hold values or their offset
+        if is_apart and self._meets_directory(tag.offset, tag.size):
+            raise self._source.corrupt(f"the values of tag {tag.number} overlap the directory")
         self._tags[tag.number] = tag
+
+    def _meets_directory(self, offset: int, length: int) -> bool:
+        return offset < self.directory.stop and offset + length > self.directory.start
 
     def _check_kind(self) -> None:
         source = self._source
@@ -139,11 +147,9 @@ class TiffFacts:
     def _check_extents(self, extents: list[tuple[int, int]]) -> None:
         end = 8  # of the file's header
         for offset, length in extents:
-            overlaps = offset < end or (
-                offset < self.directory.stop and offset + length > self.directory.start
-            )
-            if overlaps or offset + length > self._source.size:
+            stop = offset + length
+            if offset < end or stop > self._source.size or self._meets_directory(offset, length):
                 raise self._source.corrupt(
-                    f"a strip or tile at byte {offset} leaves the file or overlaps another part"
+                    f"the strip or tile at byte {offset} leaves the file or overlaps a part"
                 )
-            end = offset + length
+            end = stop
