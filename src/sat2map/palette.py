@@ -117,7 +117,7 @@ MAPS = Palette(
 )  # fmt: skip
 
 
-def learn(maps: Iterable[UInt8], count: int, *, anchors: Palette = MAPS, apart: int = 6) -> Palette:
+def learn(maps: Iterable[UInt8], count: int, *, anchors: Palette = MAPS, apart: int = 10) -> Palette:
     """Find the `count` most common colours of some street maps and name them after the nearest anchor.
 
     Maps are flat colours plus anti-aliased edges and JPEG noise, so the modes of the colour histogram are the

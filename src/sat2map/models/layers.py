@@ -16,14 +16,14 @@ class ChannelNorm(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        self.width = width
         self.weight = nn.Parameter(torch.ones(width))
         self.bias = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> same. Channels-last input needs no copy: the permuted view is contiguous."""
-        width = x.shape[1]
         rows = x.permute(0, 2, 3, 1)  # (N, H, W, C)
-        normed = F.layer_norm(rows, (width,), self.weight.to(x.dtype), self.bias.to(x.dtype), 1e-5)
+        normed = F.layer_norm(rows, (self.width,), self.weight.to(x.dtype), self.bias.to(x.dtype), 1e-5)
         return normed.permute(0, 3, 1, 2)
 
 

@@ -18,17 +18,19 @@ class Deployed(nn.Module):
     therefore always tell the same story.
     """
 
-    colours: Tensor
-    owner: Tensor
+    colours: Tensor  # (K, 3) uint8
+    owner: Tensor  # (classes, K, 1, 1), one where the class owns the colour
+    classes: Tensor  # (1, K, 1, 1)
 
     def __init__(self, generator: nn.Module, palette: Palette | None, temperature: float) -> None:
         super().__init__()
         self.generator, self.temperature = generator, temperature
         self.is_palette = palette is not None
         if palette is not None:
-            owner = torch.zeros(len(palette.names), len(palette), 1, 1)  # (classes, K, 1, 1), one-hot over classes
+            owner = torch.zeros(len(palette.names), len(palette), 1, 1)
             owner[list(palette.classes), range(len(palette))] = 1.0
             self.register_buffer("owner", owner)
+            self.register_buffer("classes", torch.tensor(palette.classes).view(1, -1, 1, 1))
             self.register_buffer("colours", torch.tensor(palette.colours, dtype=torch.uint8))
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
@@ -40,8 +42,7 @@ class Deployed(nn.Module):
         probabilities = torch.softmax(scores / self.temperature, 1)
         classes = nn.functional.conv2d(probabilities, self.owner)  # (N, classes, H, W)
         best, winner = classes.max(1, keepdim=True)  # (N, 1, H, W)
-        mine = self.owner[:, :, 0, 0].to(torch.float32)[winner[:, 0]].permute(0, 3, 1, 2)  # (N, K, H, W)
-        index = (probabilities * mine).argmax(1)
+        index = torch.where(self.classes == winner, probabilities, -1.0).argmax(1)  # (N, H, W)
         confidence = (best[:, 0] * 100.0).round()
         return self.colours[index], index.to(torch.uint8), confidence.to(torch.uint8), probabilities
 

@@ -20,6 +20,7 @@ from sat2map.training.checkpoint import State
 from sat2map.training.pix2pix import Objective, Players, Terms, step
 from sat2map.training.predict import weights_of
 from sat2map.training.recipe import Recipe, parse, to_yaml
+from sat2map.training.report import write_report
 
 Progress = Callable[[int, int, str], None]
 SAMPLES = 4  # rows of a sample sheet
@@ -201,6 +202,7 @@ def _loop(work: Run, log: journal.Journal, on_progress: Progress) -> None:
         if due(part.checkpoint_every):
             work.look(log)
             work.save()
+            write_report(work.folder, work.recipe, work.seconds)
         try:
             on_progress(min(work.seen, total), total, _note(work, terms))
         except BaseException:
