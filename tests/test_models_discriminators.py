@@ -138,7 +138,7 @@ def test_a_judge_learns_to_tell_two_textures_apart(name: str, parameters: dict[s
 def operations(network: nn.Module) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.rand(1, 6, 256, 256))
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())
 
 
 def test_folding_makes_a_judge_several_times_cheaper() -> None:

@@ -155,7 +155,7 @@ def test_at_batch_one_batch_norm_in_training_is_instance_norm() -> None:
 
 def test_dropout_sits_in_the_three_innermost_stages_and_sleeps_in_eval() -> None:
     torch.manual_seed(0)
-    network = build_generator("unet", 3, {"levels": 6, "width": 4})
+    network: Any = build_generator("unet", 3, {"levels": 6, "width": 4})
     assert [isinstance(part, nn.Dropout) for part in network.drop] == [False, False, True, True, True]
     image = torch.rand(1, 3, 64, 64)
     network.train()
@@ -164,18 +164,62 @@ def test_dropout_sits_in_the_three_innermost_stages_and_sleeps_in_eval() -> None
     assert torch.equal(network(image), network(image))
 
 
-def test_every_skip_is_used() -> None:
-    """With the bottleneck's road up closed, a picture still comes through at each level."""
-    network = build_generator("unet", 4, {"levels": 4, "width": 4, "norm": "none"}).eval()
-    image = torch.rand(1, 3, 32, 32)
-    plain = network(image)
-    for level in range(3):
-        shrink = network.stem if level == 0 else network.encoder[level - 1].conv
-        kept = shrink.weight.data.clone()
-        shrink.weight.data[:] = 0
-        assert not torch.equal(network(image), plain)
-        shrink.weight.data[:] = kept
-    assert torch.equal(network(image), plain)
+class Nested(nn.Module):
+    """The paper's U-Net as published: each level wraps the next one, and the skip goes around it."""
+
+    def __init__(
+        self, outer: int, inner: int, inside: nn.Module | None, *, outermost: bool, drop: float
+    ) -> None:
+        super().__init__()
+        self.outermost = outermost
+        down = nn.Conv2d(outer, inner, 4, 2, 1, bias=outermost or inside is None)
+        up = nn.ConvTranspose2d(2 * inner if inside else inner, outer, 4, 2, 1, bias=outermost)
+        self.layers = nn.Sequential()
+        if not outermost:
+            self.layers.append(nn.LeakyReLU(0.2))
+        self.layers.append(down)
+        if inside is not None:
+            if not outermost:
+                self.layers.append(nn.BatchNorm2d(inner))
+            self.layers.append(inside)
+        self.layers.extend([nn.ReLU(), up])
+        self.layers.extend([nn.Tanh()] if outermost else [nn.BatchNorm2d(outer), nn.Dropout(drop)])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.layers(x)
+        return y if self.outermost else torch.cat([y, x], 1)
+
+
+def test_the_unet_is_the_papers_network() -> None:
+    network: Any = awake("unet", 3, {"levels": 6, "width": 4})
+    widths = [3, 4, 8, 16, 32, 32, 32]
+    nested: nn.Module | None = None
+    for level in reversed(range(6)):
+        drop = 0.5 if level >= 3 else 0.0  # the three stages next to the bottleneck
+        nested = Nested(widths[level], widths[level + 1], nested, outermost=level == 0, drop=drop)
+    assert nested is not None
+    nested.eval()
+    level_of: Any = nested
+    downs: list[nn.Module] = [network.stem, *(part.conv for part in network.encoder)]
+    ups: list[nn.Module] = [network.head.conv, *(part.conv for part in network.grow)]
+    for number, (down, up) in enumerate(zip(downs, ups, strict=True)):
+        layers = list(level_of.layers)
+        (conv,) = (part for part in layers if isinstance(part, nn.Conv2d))
+        (transposed,) = (part for part in layers if isinstance(part, nn.ConvTranspose2d))
+        conv.load_state_dict(down.state_dict())
+        transposed.load_state_dict(up.state_dict())
+        norms = [part for part in layers if isinstance(part, nn.BatchNorm2d)]
+        ours = [network.encoder[number - 1].norm] if 0 < number < 5 else []
+        ours += [network.grown[number - 1]] if number else []
+        for theirs, own in zip(norms, ours, strict=True):
+            theirs.load_state_dict(own.state_dict())
+        level_of = next((part for part in layers if isinstance(part, Nested)), None)
+    image = torch.rand(1, 3, 64, 128) * 2 - 1
+    torch.testing.assert_close(network(image), nested(image), rtol=1e-5, atol=1e-6)
+    torch.manual_seed(7)
+    noisy = network.train()(image)
+    torch.manual_seed(7)
+    torch.testing.assert_close(noisy, nested.train()(image), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
