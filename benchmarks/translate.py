@@ -3,12 +3,11 @@
 python benchmarks/translate.py [--model ID|DIR] [--side 600] [--rounds 5] [--json FILE]
 """
 
-import os
+import json
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,19 +26,27 @@ class Run(NamedTuple):
     megabytes: float  # peak resident memory
 
 
+# Started in a process of its own: on Linux a child's peak memory is never below that of the process that started it,
+# and this one has torch in it.
+WATCH = """
+import json, os, subprocess, sys, time
+start = time.perf_counter()
+child = subprocess.Popen(sys.argv[1:], stdout=sys.stderr)
+_, status, usage = os.wait4(child.pid, 0)
+print(json.dumps([time.perf_counter() - start, usage.ru_maxrss, os.waitstatus_to_exitcode(status)]))
+"""
+
+
 def once(command: list[str]) -> Run:
     """Run a command to its end; raises RuntimeError with what it said if it fails."""
-    start = time.perf_counter()
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, stdout=said, stderr=said)
-        _, status, usage = os.wait4(process.pid, 0)  # of this child alone
-        process.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.perf_counter() - start
-        if process.returncode:
-            said.seek(0)
-            raise RuntimeError(f"{' '.join(command)} failed: {said.read().decode()}")
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", WATCH, *command], capture_output=True, text=True, check=True
+    )
+    seconds, memory, code = json.loads(done.stdout)
+    if code:
+        raise RuntimeError(f"{' '.join(command)} failed: {done.stderr}")
     unit = 1 << 20 if sys.platform == "darwin" else 1 << 10  # macOS counts bytes, Linux KiB
-    return Run(seconds, usage.ru_maxrss / unit)
+    return Run(seconds, memory / unit)
 
 
 def main() -> None:
