@@ -2,13 +2,16 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from onnxruntime import InferenceSession
 from torch import nn
 
 from sat2map.models import Generator, build_generator
 from sat2map.models.carto import Carto, initialise
 from sat2map.models.receptive import UNBOUNDED
+from sat2map.training.graph import Deployed, export
 
 CARTO = {"widths": [8, 8, 8], "encoder": [1, 1, 1], "decoder": [1, 1], "head": 8}
 EXACT: list[tuple[str, dict[str, Any]]] = [
@@ -250,3 +253,21 @@ def test_kernels_start_as_the_paper_draws_them() -> None:
             assert part.bias is None or not part.bias.any()
         elif isinstance(part, nn.BatchNorm2d):
             assert part.weight.mean().item() == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.filterwarnings("ignore:Constant folding")  # torch on its own reflection padding
+@pytest.mark.filterwarnings(
+    "ignore::torch.jit.TracerWarning"
+)  # torch on its own group norm; silent outside tests
+@pytest.mark.parametrize(("name", "parameters"), [*EXACT, *BLENDED])
+def test_the_exported_graph_computes_the_same_at_sides_it_was_not_traced_with(
+    name: str, parameters: dict[str, Any]
+) -> None:
+    network = awake(name, 3, parameters)
+    graph = export(Deployed(network, None, 1.0), 64)
+    image = torch.randint(0, 256, (1, 96, 128, 3), dtype=torch.uint8)
+    (found,) = InferenceSession(graph).run(None, {"image": image.numpy()})
+    with torch.no_grad():
+        (expected,) = Deployed(network, None, 1.0).eval()(image)
+    assert expected.float().std() > 1
+    assert np.abs(found.astype(int) - expected.numpy().astype(int)).max() <= 1  # of 255, by rounding
