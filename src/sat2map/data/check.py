@@ -26,7 +26,7 @@ SWAPPED = (
     0.05  # by which a map is at least flatter than imagery; the least found in `maps` is 0.03, in open water
 )
 NO_MAP = 1.0  # grey levels: deviation of a map that shows nothing
-NO_SCENE = 8.0  # grey levels: deviation of imagery that shows nothing
+NO_SCENE = 8.0  # grey levels: deviation of imagery that shows nothing, or of a map with next to nothing
 FAINT = 30.0  # grey levels: rule of the larger-google-sat2maps set; dark imagery of towns falls below it too
 WATERY = 0.5  # share of water that explains little contrast
 SHIFTED = 8  # px
@@ -162,7 +162,8 @@ def _judge(name: str, figures: Measures) -> Iterator[Finding]:
             kind = "empty scene"
         detail = f"deviation {figures.sat_deviation:.1f} grey levels, {figures.water:.0%} water"
         yield Finding(kind, (name,), detail)
-    if figures.shift_strength >= SURE and max(map(abs, figures.shift)) >= SHIFTED:
+    drawn = figures.water < WATERY and figures.street_deviation >= NO_SCENE  # else there are no edges to trust
+    if drawn and figures.shift_strength >= SURE and max(map(abs, figures.shift)) >= SHIFTED:
         rows, cols = figures.shift
         yield Finding(
             "misaligned", (name,), f"{rows} px down, {cols} px right (strength {figures.shift_strength:.0f})"
