@@ -162,7 +162,8 @@ def _judge(name: str, figures: Measures) -> Iterator[Finding]:
             kind = "empty scene"
         detail = f"deviation {figures.sat_deviation:.1f} grey levels, {figures.water:.0%} water"
         yield Finding(kind, (name,), detail)
-    drawn = figures.water < WATERY and figures.street_deviation >= NO_SCENE  # else there are no edges to trust
+    # Water and near-empty maps have no edges to trust.
+    drawn = figures.water < WATERY and figures.street_deviation >= NO_SCENE
     if drawn and figures.shift_strength >= SURE and max(map(abs, figures.shift)) >= SHIFTED:
         rows, cols = figures.shift
         yield Finding(
