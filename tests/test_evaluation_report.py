@@ -218,6 +218,17 @@ def test_compare_takes_results_and_folders(
     Outline((tmp_path / "c.html").read_text("utf-8"))
 
 
+def test_a_result_of_other_pictures_is_not_put_beside(
+    toys: PairedSet, predictions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = ["evaluate", "--predictions", predictions, "--data", toys.folder, "--protocol", "native"]
+    assert run(*whole, "--json", tmp_path / "a.json", "-q") == 0
+    assert run(*whole, "--beside", tmp_path / "a.json", "--report", tmp_path / "r.html") == 0
+    assert capsys.readouterr().out.count("mine") == 2  # itself, and beside it
+    assert run(*whole, "--limit", 2, "--beside", tmp_path / "a.json", "-q") == 2
+    assert "mine has n 2, mine has 4" in capsys.readouterr().err
+
+
 def test_compare_needs_data_for_what_is_not_scored_yet(
     predictions: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

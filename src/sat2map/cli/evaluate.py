@@ -30,6 +30,9 @@ _PROTOCOLS = ("maps-600", "maps-256", "reverse-600", "reverse-256", "native", "r
 )
 @click.option("--report", type=_PATH, metavar="HTML", help="Write a page with pictures and figures.")
 @click.option("--json", "json_file", type=_PATH, metavar="FILE", help="Write all figures, also per image.")
+@click.option(
+    "--beside", type=_PATH, multiple=True, metavar="JSON", help="Result to show in the table too; repeatable."
+)
 @click.option("--save", type=_PATH, metavar="DIR", help="Keep the predictions as PNG.")
 @click.option(
     "--features", type=_PATH, metavar="FILE", help="Realism on the features of this .npz or .onnx network."
@@ -52,6 +55,7 @@ def evaluate(
     protocol: str | None,
     report: Path | None,
     json_file: Path | None,
+    beside: tuple[Path, ...],
     save: Path | None,
     features: Path | None,
     inception: Path | None,
@@ -78,13 +82,15 @@ def evaluate(
         raise click.UsageError("--features and --inception exclude each other: give one network")
     from sat2map.data.pairs import PairedSet
     from sat2map.evaluation import protocol as protocols
+    from sat2map.evaluation.comparison import require_comparable
     from sat2map.evaluation.features import open_extractor
-    from sat2map.evaluation.result import to_json
+    from sat2map.evaluation.result import read_result, to_json
     from sat2map.storage import refuse_existing, write_bytes
 
     for output in (report, json_file, save):
         if output:
             refuse_existing(output, overwrite=overwrite)
+    others = [read_result(path) for path in beside]
     system, chosen = _subject(model, predictions, protocol)
     weights = inception or features
     extractor = open_extractor(weights, inception=inception is not None) if weights else None
@@ -106,12 +112,13 @@ def evaluate(
         )
     if json_file:
         write_bytes(json_file, to_json(result), overwrite=overwrite)
+    require_comparable([result, *others])
     if report:
         from sat2map.evaluation.report import write_report
 
-        write_report(report, result, system, pairs, overwrite=overwrite)
+        write_report(report, result, system, pairs, beside=others, overwrite=overwrite)
     if not quiet:
-        _print_table([result])
+        _print_table([result, *others])
         for output in (report, json_file, save):
             if output:
                 click.echo(f"{output}: written")
