@@ -17,6 +17,7 @@ Field = Literal["colour", "index", "confidence", "probabilities"]
 
 FIELDS: tuple[Field, ...] = ("colour", "index", "confidence", "probabilities")
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+THREADS = 2  # inside one call
 _ERRORS_ONLY = 3  # ONNX Runtime's log severity: its warnings are for the authors of graphs
 
 
@@ -44,13 +45,13 @@ class Translator(Protocol):
 class OnnxTranslator:
     """Runs a bundle's graph; only the outputs that are wanted are computed.
 
-    The session is made at the first call. `threads` are those inside one call: the default of 1 gives results that do
-    not depend on the machine's number of cores, and several calls may run side by side; None lets ONNX Runtime use
-    them all. Raises MissingExtra for a `device` that the installed ONNX Runtime cannot use.
+    The session is made at the first call. `threads` work inside one call, and several calls may run side by side. The
+    default is a fixed number, so that work is divided, and sums are rounded, alike on machines of any size; None lets
+    ONNX Runtime use all cores. Raises MissingExtra for a `device` that the installed ONNX Runtime cannot use.
     """
 
     def __init__(
-        self, bundle: Bundle, threads: int | None = 1, device: Literal["cpu", "cuda"] = "cpu"
+        self, bundle: Bundle, threads: int | None = THREADS, device: Literal["cpu", "cuda"] = "cpu"
     ) -> None:
         self._bundle, self._threads, self._device = bundle, threads, device
         self._session: Any = None
@@ -80,7 +81,7 @@ class OnnxTranslator:
             results = session.run(names, {"image": np.ascontiguousarray(batch)})
         except Exception as error:  # ONNX Runtime has no common base class for its errors
             raise BadBundle(
-                f"the graph of model {self.card.id!r} failed on a batch of shape {batch.shape}: {error}",
+                f"the graph of model {self.card.id!r} failed on a batch of shape {batch.shape}: {_brief(error)}",
                 "Export the model again, or report this if it is a shipped one",
             ) from error
         return Translation(**dict(zip(names, results, strict=True)))
@@ -99,11 +100,13 @@ class OnnxTranslator:
         options.log_severity_level = _ERRORS_ONLY
         options.intra_op_num_threads = self._threads or 0
         options.inter_op_num_threads = 1
+        # Waiting threads sleep: those that spin slow down the other calls, and everybody else on the machine.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             session = ort.InferenceSession(self._bundle.onnx, options, providers=[provider])
         except Exception as error:
             raise BadBundle(
-                f"{self._bundle.onnx} is not a graph that ONNX Runtime can run: {error}",
+                f"{self._bundle.onnx} is not a graph that ONNX Runtime can run: {_brief(error)}",
                 "Export the model again",
             ) from error
         found = {node.name: (node.type, len(node.shape)) for node in session.get_inputs()}
@@ -114,8 +117,13 @@ class OnnxTranslator:
         return session
 
 
+def _brief(error: Exception) -> str:
+    """Return an error of ONNX Runtime, which may fill a page, as one short line."""
+    return " ".join(str(error).split())[:300]
+
+
 def open_translator(
-    id_or_dir: str | Path = DEFAULT, *, threads: int | None = 1, device: Literal["cpu", "cuda"] = "cpu"
+    id_or_dir: str | Path = DEFAULT, *, threads: int | None = THREADS, device: Literal["cpu", "cuda"] = "cpu"
 ) -> OnnxTranslator:
     """Open a shipped model by id or a bundle by folder. Raises what `bundle.find` raises."""
     return OnnxTranslator(find(id_or_dir), threads, device)

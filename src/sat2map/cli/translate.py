@@ -56,7 +56,10 @@ class ProductList(click.ParamType[tuple[str, ...]]):
     help="Side of what is read and written at a time; changes memory, never a pixel.",
 )
 @click.option(
-    "-j", "--jobs", type=click.IntRange(min=1), help="Cells computed at a time; one per core if not given."
+    "-j",
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Cells computed at a time; one per core, at most 4, if not given.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace outputs that are there.")
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")

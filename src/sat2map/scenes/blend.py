@@ -73,13 +73,19 @@ class Blend:
         """Return product -> (height, width, …) of the whole block."""
         if self._palette is None:
             return {"colour": np.rint(canvas).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)}
-        index = canvas.argmax(0).astype(np.uint8)
+        # As in the graph: the likeliest class first, then its likeliest colour, so that all products agree.
+        palette = self._palette
+        by_class = np.zeros((len(palette.names), *canvas.shape[1:]), np.float32)
+        for number, share in zip(palette.classes, canvas, strict=True):
+            by_class[number] += share  # one by one: a matrix product may round differently for another window
+        own = np.array(palette.classes)[:, None, None] == by_class.argmax(0)  # (K, height, width)
+        index = np.where(own, canvas, -1).argmax(0).astype(np.uint8)
         done: dict[str, UInt8] = {}
         for product in self._products:
             if product == "colour":
-                done[product] = self._palette.decode(index)
+                done[product] = palette.decode(index)
             elif product == "classes":
-                done[product] = self._palette.to_classes(index)
+                done[product] = palette.to_classes(index)
             else:
-                done[product] = np.rint(canvas.max(0) * 100).clip(0, 100).astype(np.uint8)
+                done[product] = np.rint(by_class.max(0) * 100).clip(0, 100).astype(np.uint8)
         return done

@@ -29,6 +29,7 @@ Progress = Callable[[int, int, str], None]
 
 WINDOW = 2048  # px per side of what is read and written at a time
 BLEND_WINDOW = 1024  # px; at most, when blending, which keeps float32 probabilities in memory
+JOBS = 4  # strips computed at a time, at most, if nobody says: each takes some 100 MB
 AHEAD = 2  # blocks in memory: one is computed while the next is read
 
 
@@ -91,7 +92,8 @@ def translate(
     """Translate `source` into `sink`.
 
     `colour` is (H, W, 3) uint8, `classes` (H, W) uint8 class numbers of the palette, `confidence` (H, W) uint8
-    percent. `window` in px; `jobs` strips are computed at a time (default: one per core); a strip has `batch` cells.
+    percent. `window` in px; `jobs` strips are computed at a time (default: one per core, at most 4); a strip has
+    `batch` cells.
     `on_progress` is called with (strips done, strips, "").
     Raises WrongBands if the scene has other bands than the model needs, and UnsuitableModel if the model has no
     classes and they are wanted.
@@ -100,7 +102,7 @@ def translate(
     height, width, _ = source.shape
     card = translator.card
     grid = CellGrid(height, width, card.cell, card.halo, batch)
-    with _workers(jobs or os.cpu_count() or 1) as pool:
+    with _workers(jobs or min(os.cpu_count() or 1, JOBS)) as pool:
         if card.windowing == "blend":
             blend = Blend(grid, card.palette, products)
             _run(translator, source, sink, grid, blend, min(window, BLEND_WINDOW), pool, on_progress)
