@@ -90,7 +90,18 @@ def test_killed_and_resumed_equals_uninterrupted(toy, reference, tmp_path):
     recipe = tmp_path / "small.yaml"
     recipe.write_text(to_yaml(small()))
     run, kills = tmp_path / "run", int(os.environ.get("SAT2MAP_KILLS", "4"))
-    command = [sys.executable, "-m", "sat2map", "train", str(recipe), "--data", str(toy), "--run", str(run), "-q"]
+    command = [
+        sys.executable,
+        "-m",
+        "sat2map",
+        "train",
+        str(recipe),
+        "--data",
+        str(toy),
+        "--run",
+        str(run),
+        "-q",
+    ]
     dice = random.Random(7)
     done = 0
     while done < kills:
@@ -127,7 +138,9 @@ def test_a_damaged_checkpoint_is_passed_over(toy, reference, tmp_path):
 
 def test_training_learns_the_toy_town(toy, tmp_path):
     run = tmp_path / "run"
-    loop.train(small("run.images=600", "run.checkpoint_every=300", "optimiser.warmup=40", "run.average=40"), toy, run)
+    loop.train(
+        small("run.images=600", "run.checkpoint_every=300", "optimiser.warmup=40", "run.average=40"), toy, run
+    )
     losses = [json.loads(line)["cross_entropy"] for line in log_of(run).splitlines() if '"train"' in line]
     assert np.mean(losses[-20:]) < 0.5 * np.mean(losses[:5])
     figures = checkpoint.read_state(checkpoint.newest(run)).figures
@@ -161,11 +174,15 @@ def test_resuming_with_another_network_is_refused(toy, reference):
 @pytest.mark.parametrize("name", recipe_names())
 def test_recipes_round_trip(name):
     recipe = load_recipe(name)
-    assert parse(to_yaml(recipe), name) == recipe and msgspec.convert(msgspec.to_builtins(recipe), Recipe) == recipe
+    assert (
+        parse(to_yaml(recipe), name) == recipe
+        and msgspec.convert(msgspec.to_builtins(recipe), Recipe) == recipe
+    )
 
 
 @pytest.mark.parametrize(
-    "setting", ["data.batch=0", "data.batch=two", "data.nonsense=1", "nonsense.x=1", "run.seed=-1", "data.crop"]
+    "setting",
+    ["data.batch=0", "data.batch=two", "data.nonsense=1", "nonsense.x=1", "run.seed=-1", "data.crop"],
 )
 def test_impossible_overrides_are_refused_by_name(setting):
     with pytest.raises(BadRecipe, match=setting.split("=")[0]):

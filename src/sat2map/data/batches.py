@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -72,12 +73,13 @@ class BatchMaker:
         mirror: bool = True,
         turns: bool = False,
         gain: float = 0.0,
+        load: int | None = None,
     ) -> None:
         """`numbers` are the pairs of `store` to draw from; see `training.recipe.DataPart` for the rest."""
         self.store, self.numbers = store, tuple(numbers)
         self.seed, self.batch, self.crop = seed, batch, crop
         self.reverse, self.palette = direction == "map2sat", palette
-        self.mirror, self.turns, self.gain = mirror, turns, gain
+        self.mirror, self.turns, self.gain, self.load = mirror, turns, gain, load
 
     def __call__(self, seen: int) -> Batch:
         """The batch after `seen` images: samples number seen, seen + 1 …"""
@@ -96,6 +98,8 @@ class BatchMaker:
         number = self.numbers[_shuffle(self.seed, epoch, len(self.numbers))[place]]
         random = np.random.default_rng((self.seed, 1, i))
         sat, street = self.store.sat(number), self.store.street(number)
+        if self.load is not None:
+            sat, street = resize(sat, self.load), resize(street, self.load)
         where = self._geometry(random, sat.shape[0], sat.shape[1])
         index = where.apply(self.store.index(number)) if self.palette else np.empty(0, np.uint8)
         return number, tint(where.apply(sat), self.gain, random), where.apply(street), index
@@ -106,6 +110,13 @@ class BatchMaker:
         turns = int(random.integers(4)) if self.turns else 0
         mirror = bool(random.integers(2)) if self.mirror else False
         return Geometry(row, col, self.crop, turns, mirror)
+
+
+def resize(picture: UInt8, side: int) -> UInt8:
+    """(H, W, 3) -> (side, side, 3), bicubic with anti-aliasing (the aspect is not kept, as in pix2pix)."""
+    rows = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None]
+    resized = F.interpolate(rows, (side, side), mode="bicubic", antialias=True)
+    return resized[0].permute(1, 2, 0).contiguous().numpy()  # type: ignore[no-any-return]
 
 
 def tint(sat: UInt8, gain: float, random: np.random.Generator) -> UInt8:

@@ -76,7 +76,9 @@ def read_state(folder: Path) -> State:
     try:
         return msgspec.json.decode(storage.read_verified(folder, "state.json"), type=State)
     except msgspec.DecodeError as error:
-        raise CorruptFile(f"{folder / 'state.json'} cannot be read: {error}", "Remove this checkpoint") from error
+        raise CorruptFile(
+            f"{folder / 'state.json'} cannot be read: {error}", "Remove this checkpoint"
+        ) from error
 
 
 def restore(folder: Path, players: Players, average: Average | None) -> State:

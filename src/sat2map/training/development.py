@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from sat2map.evaluation.metrics import class_iou, confusion, relaxed_f1, road_counts
 from sat2map.palette import CLASS_NAMES, MAPS
-from sat2map.training.predict import paint, scores_of
+from sat2map.training.predict import paint_picture, scores_of
 from sat2map.training.recipe import Recipe
 from sat2map.training.setup import Data
 
@@ -21,10 +21,11 @@ def margin_of(network: nn.Module) -> int:
 
 def predict(network: nn.Module, data: Data, number: int, recipe: Recipe) -> Tensor:
     """Scores (K, H, W) for one pair's source."""
-    source = data.store.sat(number) if recipe.data.direction == "sat2map" else data.store.street(number)
     precision = torch.bfloat16 if recipe.run.precision == "bf16" else torch.float32
     stride = int(network.stride)  # type: ignore[call-overload]
-    return scores_of(network, source, margin=margin_of(network), stride=stride, precision=precision)
+    return scores_of(
+        network, data.source(number), margin=margin_of(network), stride=stride, precision=precision
+    )
 
 
 def figures(network: nn.Module, data: Data, recipe: Recipe, limit: int = LIMIT) -> dict[str, float]:
@@ -34,14 +35,12 @@ def figures(network: nn.Module, data: Data, recipe: Recipe, limit: int = LIMIT) 
     errors = []
     numbers = data.development[:: max(1, len(data.development) // limit)][:limit]
     for number in numbers:
-        painted = paint(predict(network, data, number, recipe), data.palette)
+        painted = paint_picture(network, predict(network, data, number, recipe), data.palette)
+        truth = data.target(number)
         if recipe.data.direction == "sat2map":
-            truth = data.store.street(number)
             true_class, guess_class = (MAPS.to_classes(MAPS.encode(p)) for p in (truth, painted))
             matrix += confusion(true_class, guess_class)
             roads += road_counts(true_class, guess_class)
-        else:
-            truth = data.store.sat(number)
         errors.append(float(np.abs(truth.astype(np.int16) - painted).mean()))
     found = {"n": float(len(numbers)), "l1": float(np.mean(errors))}
     if recipe.data.direction == "sat2map":

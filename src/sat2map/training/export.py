@@ -1,6 +1,7 @@
 """From a run to a bundle: choose the weights, calibrate, write the graph, prove that it computes the same, describe it."""
 
 import datetime
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -46,7 +47,9 @@ def load_run(run: Path, step: int | None = None) -> Trained:
     state = checkpoint.read_state(folder)
     recipe = msgspec.convert(state.recipe, Recipe)
     palette = None if state.palette is None else msgspec.convert(state.palette, Palette)
-    network = build_generator(recipe.generator.name, recipe.objective.palette or 3, recipe.generator.parameters)
+    network = build_generator(
+        recipe.generator.name, recipe.objective.palette or 3, recipe.generator.parameters
+    )
     has_average = (folder / "average.safetensors").is_file()
     network.load_state_dict(checkpoint.read_tensors(folder, "average" if has_average else "generator"))
     return Trained(network.eval(), recipe, state, palette)
@@ -59,7 +62,9 @@ def _choose(run: Path, step: int | None) -> Path:
         except FileNotFoundError:
             newest = checkpoint.newest(run)
             if newest is None:
-                raise NothingToResume(f"{run} holds no checkpoint", "Train first: sat2map train RECIPE --run RUN") from None
+                raise NothingToResume(
+                    f"{run} holds no checkpoint", "Train first: sat2map train RECIPE --run RUN"
+                ) from None
             return newest
     folder = checkpoint.folder_of(run, step)
     if not folder.is_dir():
@@ -90,7 +95,7 @@ def parity(deployed: graph.Deployed, translator: OnnxTranslator, image: UInt8) -
     two correct computations may choose differently.
     """
     with torch.no_grad():
-        expected = [t.numpy() for t in deployed(torch.from_numpy(image[None]))]
+        expected = [t.numpy() for t in deployed(torch.from_numpy(image[None].copy()))]
     if not deployed.is_palette:
         got = translator(image[None], ("colour",)).colour
         assert got is not None, "colour was asked for"
@@ -103,7 +108,9 @@ def parity(deployed: graph.Deployed, translator: OnnxTranslator, image: UInt8) -
         top = np.sort(expected[3], 1)
         clear = top[:, -1] - top[:, -2] > 2 * PARITY
         differing = int(((found.index != expected[1]) & clear).sum())
-    limit = PARITY if deployed.is_palette else 1.01 / 255  # RGB levels are rounded: one level is no difference
+    limit = (
+        PARITY if deployed.is_palette else 1.01 / 255
+    )  # RGB levels are rounded: one level is no difference
     if worst > limit or differing:
         raise ParityFailed(
             f"torch and the ONNX graph differ by {worst:.2g} (at most {limit:.2g}) and in {differing} class pixels",
@@ -113,7 +120,13 @@ def parity(deployed: graph.Deployed, translator: OnnxTranslator, image: UInt8) -
 
 
 def export_run(
-    run: Path, out: Path, *, step: int | None = None, model_id: str, data: Path | None = None, overwrite: bool = False
+    run: Path,
+    out: Path,
+    *,
+    step: int | None = None,
+    model_id: str,
+    data: Path | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write the bundle `out` from the run's best checkpoint (or `step`), calibrated on the development pairs of `data`.
 
@@ -121,7 +134,9 @@ def export_run(
     """
     storage.refuse_existing(out, overwrite=overwrite)
     trained = load_run(run, step)
-    opened = setup.open_data(trained.recipe, data or Path(trained.state.folder), lambda done, total, note: None)
+    opened = setup.open_data(
+        trained.recipe, data or Path(trained.state.folder), lambda done, total, note: None
+    )
     weights = graph.rounded(trained.network.state_dict())
     trained.network.load_state_dict(weights)
     deployed = graph.Deployed(trained.network, trained.palette, calibrate(trained, opened)).eval()
@@ -129,15 +144,10 @@ def export_run(
     side = -(-_PARITY_SIDE // stride) * stride
     model = graph.halve(graph.export(deployed, side))
     card = describe(trained, model_id, deployed.temperature)
-    written = bundle.write_bundle(out, card, model, _serialise(weights), overwrite=overwrite)
-    image = opened.store.sat(opened.development[0])[:side, :side]
-    try:
-        parity(deployed, OnnxTranslator(written), np.ascontiguousarray(image))
-    except ParityFailed:
-        import shutil
-
-        shutil.rmtree(out)
-        raise
+    with tempfile.TemporaryDirectory() as scratch:  # proven before it gets its name
+        draft = bundle.write_bundle(Path(scratch) / model_id, card, model, _serialise(weights))
+        parity(deployed, OnnxTranslator(draft), np.array(opened.source(opened.development[0])[:side, :side]))
+    bundle.write_bundle(out, card, model, _serialise(weights), overwrite=overwrite)
     return out
 
 

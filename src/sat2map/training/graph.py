@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sat2map.models import paint
 from sat2map.palette import Palette
 
 
@@ -37,7 +38,7 @@ class Deployed(nn.Module):
         """uint8 (N, H, W, 3) -> colour [, index, confidence, probabilities]."""
         scores = self.generator(image.permute(0, 3, 1, 2).float() / 127.5 - 1.0)  # (N, K, H, W)
         if not self.is_palette:
-            levels = ((scores.permute(0, 2, 3, 1) + 1.0) * 127.5).round().clamp(0, 255)
+            levels = ((paint(self.generator, scores).permute(0, 2, 3, 1) + 1.0) * 127.5).round().clamp(0, 255)
             return (levels.to(torch.uint8),)
         probabilities = torch.softmax(scores / self.temperature, 1)
         classes = nn.functional.conv2d(probabilities, self.owner)  # (N, classes, H, W)
@@ -54,7 +55,9 @@ def export(network: Deployed, side: int) -> bytes:
     free = {0: "n", 1: "h", 2: "w"}
     out = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the tracing exporter writes free sides reliably
+        # the exporter warns that it is the older one (which writes free sides reliably) and of all that tracing fixes
+        # for good; whether the graph is right is proven by `training.export.parity`, not by silence
+        warnings.simplefilter("ignore")
         torch.onnx.export(
             network.eval(),
             (image,),

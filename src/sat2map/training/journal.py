@@ -4,13 +4,10 @@ import json
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from sat2map import images, storage
 from sat2map.data.batches import UInt8
 from sat2map.errors import FileMissing
-from sat2map.palette import Palette
-from sat2map.training.predict import paint
 
 
 class Journal:
@@ -55,10 +52,9 @@ def read_log(run: Path) -> list[dict[str, float | str]]:
     return [json.loads(line) for line in lines_of(run / "log.jsonl")]
 
 
-def sample_sheet(rows: list[tuple[UInt8, torch.Tensor, UInt8]], palette: Palette | None) -> UInt8:
-    """Rows of (source, scores, target) side by side with a white gap of 4 px: one picture."""
-    painted = [(source, paint(scores, palette), target) for source, scores, target in rows]
-    return np.concatenate([_pad(np.concatenate([_pad(p, 1) for p in row], 1), 0) for row in painted], 0)
+def sample_sheet(rows: list[tuple[UInt8, UInt8, UInt8]]) -> UInt8:
+    """Rows of (source, generated, target) side by side with white gaps of 4 px: one picture."""
+    return np.concatenate([_pad(np.concatenate([_pad(p, 1) for p in row], 1), 0) for row in rows], 0)
 
 
 def _pad(picture: UInt8, axis: int) -> UInt8:

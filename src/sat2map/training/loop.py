@@ -18,7 +18,7 @@ from sat2map.errors import NothingToResume, RunExists, TrainingDiverged
 from sat2map.training import checkpoint, development, journal, setup
 from sat2map.training.checkpoint import State
 from sat2map.training.pix2pix import Objective, Players, Terms, step
-from sat2map.training.predict import weights_of
+from sat2map.training.predict import paint_picture, weights_of
 from sat2map.training.recipe import Recipe, parse, to_yaml
 from sat2map.training.report import write_report
 
@@ -70,15 +70,13 @@ class Run:
         """Write a sheet of the same development pairs as ever: source, generated, target."""
         weights = self.average.weights if self.average is not None else None
         chosen = self.data.development[:: max(1, len(self.data.development) // SAMPLES)][:SAMPLES]
-        forwards = self.recipe.data.direction == "sat2map"
         rows = []
         with weights_of(self.players.generator, weights):
             for number in chosen:
-                halves = self.data.store.sat(number), self.data.store.street(number)
-                source, target = halves if forwards else halves[::-1]
                 scores = development.predict(self.players.generator, self.data, number, self.recipe)
-                rows.append((source, scores, target))
-        journal.write_sample(self.folder, self.step, journal.sample_sheet(rows, self.data.palette))
+                picture = paint_picture(self.players.generator, scores, self.data.palette)
+                rows.append((self.data.source(number), picture, self.data.target(number)))
+        journal.write_sample(self.folder, self.step, journal.sample_sheet(rows))
 
     def save(self) -> None:
         """Commit a checkpoint, remember the best, thin out the rest."""
@@ -170,7 +168,9 @@ def _prepare_folder(recipe: Recipe, run: Path, *, resume: bool, overwrite: bool)
             for name in ("log.jsonl", "best.json", "report.html", "recipe.yaml"):
                 (run / name).unlink(missing_ok=True)
     elif started and not resume:
-        raise RunExists(f"{run} already holds a run", "Add --resume to go on with it, or --overwrite to replace it")
+        raise RunExists(
+            f"{run} already holds a run", "Add --resume to go on with it, or --overwrite to replace it"
+        )
     elif resume and not started:
         raise NothingToResume(f"{run} holds no run", "Leave --resume out to start one")
     elif resume:

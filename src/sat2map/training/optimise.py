@@ -43,7 +43,10 @@ class Optimiser:
             )
         taken = {id(p) for p, _ in self._matrices}
         groups = [
-            {"params": [p for _, p in named if id(p) not in taken and p.ndim > 1], "weight_decay": part.decay},
+            {
+                "params": [p for _, p in named if id(p) not in taken and p.ndim > 1],
+                "weight_decay": part.decay,
+            },
             {"params": [p for _, p in named if id(p) not in taken and p.ndim <= 1], "weight_decay": 0.0},
         ]
         kind = torch.optim.Adam if part.kind == "adam" else torch.optim.AdamW

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from sat2map import losses
 from sat2map.data.batches import Batch
+from sat2map.models import paint
 from sat2map.training.optimise import Optimiser
 from sat2map.training.recipe import ObjectivePart
 
@@ -25,12 +26,16 @@ class Objective:
     colours: Tensor | None = None
     weights: Tensor | None = None
 
-    def paint(self, scores: Tensor) -> Tensor:
+    def paint(self, generator: nn.Module, scores: Tensor) -> Tensor:
         """Generator output -> (N, 3, H, W) picture in [-1, 1], differentiable."""
         if self.colours is None:
-            return scores.float()
+            return paint(generator, scores.float())
         shares = F.softmax(scores.float(), 1)  # (N, K, H, W)
         return torch.einsum("nkhw,kc->nchw", shares, self.colours)
+
+    def needs_picture(self, adversary: bool) -> bool:
+        """Tell whether any term looks at colours rather than at scores."""
+        return adversary or self.part.reconstruction != "none"
 
     def likeness(self, scores: Tensor, picture: Tensor | None, batch: Batch) -> dict[str, Tensor]:
         """The terms that compare with the true target, each already weighted."""
@@ -40,7 +45,7 @@ class Objective:
             entropy = losses.palette_cross_entropy(scores, batch.index, self.weights)
             terms["cross_entropy"] = self.part.cross_entropy * entropy
         if self.part.reconstruction == "l1":
-            picture = self.paint(scores) if picture is None else picture
+            assert picture is not None, "reconstruction compares pictures"
             terms["l1"] = self.part.reconstruction_weight * F.l1_loss(picture, batch.target)
         return terms
 
@@ -99,7 +104,8 @@ def step(
     judge = players.judge if joined else None
     with torch.autocast(batch.source.device.type, precision, enabled=precision != torch.float32):
         scores = players.generator(batch.source)
-    picture = objective.paint(scores) if judge is not None else None
+    needed = objective.needs_picture(judge is not None)
+    picture = objective.paint(players.generator, scores) if needed else None
     terms: Terms = {}
     if judge is not None and picture is not None:
         assert players.judge_optimiser is not None, "an adversary comes with its optimiser"

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sat2map.data.batches import UInt8, to_tensor
+from sat2map.models import paint
 from sat2map.palette import Palette
 
 
@@ -32,7 +33,9 @@ def _copy(network: nn.Module, weights: dict[str, Tensor]) -> None:
 
 
 @torch.no_grad()
-def scores_of(network: nn.Module, picture: UInt8, *, margin: int, stride: int, precision: torch.dtype) -> Tensor:
+def scores_of(
+    network: nn.Module, picture: UInt8, *, margin: int, stride: int, precision: torch.dtype
+) -> Tensor:
     """(H, W, 3) uint8 -> (K, H, W) float32 scores, read with `margin` reflected pixels around the picture.
 
     `margin` is a multiple of `stride`; the right and bottom margins grow until the sides are multiples too.
@@ -46,9 +49,9 @@ def scores_of(network: nn.Module, picture: UInt8, *, margin: int, stride: int, p
     return scores[0, :, margin : margin + height, margin : margin + width].float()  # type: ignore[no-any-return]
 
 
-def paint(scores: Tensor, palette: Palette | None) -> UInt8:
+def paint_picture(network: nn.Module, scores: Tensor, palette: Palette | None) -> UInt8:
     """(K, H, W) scores -> (H, W, 3) uint8 picture: the likeliest palette colour, or the RGB output itself."""
     if palette is not None:
         return palette.decode(scores.argmax(0).numpy().astype(np.uint8))
-    levels = scores.permute(1, 2, 0).add(1).mul(127.5).round().clamp(0, 255)
+    levels = paint(network, scores).permute(1, 2, 0).add(1).mul(127.5).round().clamp(0, 255)
     return levels.to(torch.uint8).numpy()  # type: ignore[no-any-return]

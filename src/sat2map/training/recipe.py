@@ -35,7 +35,9 @@ class DataPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     batch: Count = 4
     mirror: bool = True  # left-right flips
     turns: bool = False  # also 90-degree turns (they move shadows to sides where they never fall in nature)
-    gain: NonNegative = 0.0  # satellite only: random brightness factor exp(±gain) and channel tint of a third of it
+    gain: NonNegative = (
+        0.0  # satellite only: random brightness factor exp(±gain) and channel tint of a third of it
+    )
     development: Share = 0.06  # share of the training pairs kept for choosing, cut out by place
 
 
@@ -81,7 +83,9 @@ class RunPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     images: Count = 200_000  # images seen
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] = 0
     precision: Literal["fp32", "bf16"] = "fp32"
-    threads: Annotated[int, msgspec.Meta(ge=0)] = 0  # CPU threads; 0 = torch's choice. Bit-exactness needs equal threads
+    threads: Annotated[int, msgspec.Meta(ge=0)] = (
+        0  # CPU threads; 0 = torch's choice. Bit-exactness needs equal threads
+    )
     average: NonNegative = 0.0  # half-life of the weight average (EMA), images; 0 = none
     checkpoint_every: Count = 10_000  # images
     sample_every: Count = 10_000  # images
@@ -107,6 +111,8 @@ class Recipe(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
         goal = self.objective
         if goal.adversarial != "none" and self.discriminator is None:
             raise ValueError(f"objective.adversarial={goal.adversarial} needs a discriminator")
+        if goal.palette in {1, 2, 3}:
+            raise ValueError("objective.palette needs 4 colours or more (3 outputs mean RGB)")
         if goal.palette and not goal.cross_entropy:
             raise ValueError("objective.palette needs objective.cross_entropy > 0")
         if goal.palette and self.data.direction == "map2sat":
@@ -124,7 +130,9 @@ def load_recipe(name: str | Path) -> Recipe:
     """Read a shipped recipe by name, or a YAML file by path. Raises UnknownModel, FileMissing, BadRecipe."""
     path = _FOLDER / f"{name}.yaml" if str(name) in recipe_names() else Path(name)
     if path.suffix not in {".yaml", ".yml"}:
-        raise UnknownModel(f"no recipe is called {name}", f"Use one of {', '.join(recipe_names())}, or a .yaml file")
+        raise UnknownModel(
+            f"no recipe is called {name}", f"Use one of {', '.join(recipe_names())}, or a .yaml file"
+        )
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -139,7 +147,9 @@ def parse(text: str, where: str) -> Recipe:
     try:
         return msgspec.convert(yaml.safe_load(text), Recipe)
     except (yaml.YAMLError, msgspec.ValidationError, ValueError) as error:
-        raise BadRecipe(f"{where} is no valid recipe: {error}", "Compare it with `sat2map train carto --print-config`") from error
+        raise BadRecipe(
+            f"{where} is no valid recipe: {error}", "Compare it with `sat2map train carto --print-config`"
+        ) from error
 
 
 def override(recipe: Recipe, settings: Sequence[str]) -> Recipe:
@@ -154,14 +164,18 @@ def override(recipe: Recipe, settings: Sequence[str]) -> Recipe:
         for key in parents:
             place = place.get(key) if isinstance(place, dict) else None
         if not found or not isinstance(place, dict):
-            raise BadRecipe(f"override {setting!r} names no field", "Write section.field=value, e.g. data.batch=2")
+            raise BadRecipe(
+                f"override {setting!r} names no field", "Write section.field=value, e.g. data.batch=2"
+            )
         try:
             place[leaf] = yaml.safe_load(value)
             if isinstance(place[leaf], str):  # YAML reads 1e-3 as text: numbers need a dot there
                 place[leaf] = _number(place[leaf])
             tree = msgspec.to_builtins(msgspec.convert(tree, Recipe))
         except (yaml.YAMLError, msgspec.ValidationError, ValueError) as error:
-            raise BadRecipe(f"override {setting!r} does not fit: {error}", "See `--print-config` for the fields") from error
+            raise BadRecipe(
+                f"override {setting!r} does not fit: {error}", "See `--print-config` for the fields"
+            ) from error
     return msgspec.convert(tree, Recipe)
 
 

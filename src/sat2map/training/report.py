@@ -32,7 +32,10 @@ def write_report(run: Path, recipe: Recipe, seconds: float) -> None:
     newest = next((entry for entry in reversed(log) if entry["kind"] == "development"), {})
     seen = max((float(entry["seen"]) for entry in log), default=0.0)
     share = f"{100 * min(seen / recipe.run.images, 1):.0f} % of {recipe.run.images:,} images"
-    heads = [("images seen", f"{seen:,.0f}", share), ("hours", f"{seconds / 3600:.2f}", "of steps, this machine")]
+    heads = [
+        ("images seen", f"{seen:,.0f}", share),
+        ("hours", f"{seconds / 3600:.2f}", "of steps, this machine"),
+    ]
     for name in ("miou6", "road_f1_3px", "l1"):
         if name in newest:
             heads.append((name, f"{newest[name]:.3f}", f"development pairs, n = {newest['n']:.0f}"))

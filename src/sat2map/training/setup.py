@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from sat2map import losses, palette
-from sat2map.data.batches import BatchMaker, UInt8
+from sat2map.data.batches import BatchMaker, UInt8, resize
 from sat2map.data.cache import IndexMaps, PixelCache
 from sat2map.data.pairs import PairedSet
 from sat2map.data.places import find_places, split_by_place
-from sat2map.errors import BadBundle, BadDataset
+from sat2map.errors import BadBundle, BadDataset, BadRecipe
 from sat2map.models import build_discriminator, build_generator
 from sat2map.models.carto import Carto, initialise
 from sat2map.palette import Palette
@@ -21,7 +21,9 @@ from sat2map.training.pix2pix import Objective, Players
 from sat2map.training.recipe import Recipe
 
 Progress = Callable[[int, int, str], None]
-PALETTE_SAMPLE = 200  # pairs that the palette is learned from, evenly spread: colours are common to all of them
+PALETTE_SAMPLE = (
+    200  # pairs that the palette is learned from, evenly spread: colours are common to all of them
+)
 
 
 class Store:
@@ -52,6 +54,20 @@ class Data:
     palette: Palette | None
     shares: torch.Tensor | None  # (K,) share of each palette colour among training pixels
     batches: BatchMaker
+    recipe: Recipe
+
+    def source(self, number: int) -> UInt8:
+        """(H, W, 3) input picture of a pair, whole; reduced to the crop's side if the recipe loads reduced pairs."""
+        return self._whole(number, 0)
+
+    def target(self, number: int) -> UInt8:
+        """(H, W, 3) true output of a pair, whole; reduced as `source`."""
+        return self._whole(number, 1)
+
+    def _whole(self, number: int, side: int) -> UInt8:
+        halves = (self.store.sat, self.store.street)
+        picture = halves[side if self.recipe.data.direction == "sat2map" else 1 - side](number)
+        return resize(picture, self.recipe.data.crop) if self.recipe.data.load else picture
 
 
 def open_data(recipe: Recipe, folder: Path, on_progress: Progress) -> Data:
@@ -60,7 +76,7 @@ def open_data(recipe: Recipe, folder: Path, on_progress: Progress) -> Data:
     cache = PixelCache.build(pairs, progress=lambda done, all_: on_progress(done, all_, "decoding pairs"))
     places = find_places(cache, lambda done, all_: on_progress(done, all_, "finding places"))
     training, development, _ = split_by_place(places, recipe.data.development, recipe.run.seed)
-    side = min(min(cache.sizes[i]) for i in training)
+    side = recipe.data.load or min(min(cache.sizes[i]) for i in training)
     if side < recipe.data.crop:
         raise BadDataset(
             f"the smallest pair of {folder} has a side of {side} px, the recipe crops {recipe.data.crop} px",
@@ -85,8 +101,9 @@ def open_data(recipe: Recipe, folder: Path, on_progress: Progress) -> Data:
         mirror=part.mirror,
         turns=part.turns,
         gain=part.gain,
+        load=part.load,
     )
-    return Data(store, pairs.key(), folder.resolve(), training, development, colours, shares, batches)
+    return Data(store, pairs.key(), folder.resolve(), training, development, colours, shares, batches, recipe)
 
 
 def objective_of(recipe: Recipe, data: Data) -> Objective:
@@ -103,6 +120,11 @@ def build_players(recipe: Recipe, shares: torch.Tensor | None) -> tuple[Players,
     torch.manual_seed(recipe.run.seed)
     outputs = recipe.objective.palette or 3
     generator = build_generator(recipe.generator.name, outputs, recipe.generator.parameters)
+    if recipe.data.crop % generator.stride:
+        raise BadRecipe(
+            f"data.crop={recipe.data.crop} is no multiple of the stride {generator.stride} of {recipe.generator.name}",
+            f"Set data.crop={recipe.data.crop // generator.stride * generator.stride or generator.stride}",
+        )
     if isinstance(generator, Carto):
         initialise(generator, shares)
     generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -125,7 +147,9 @@ def start_from_bundle(players: Players, average: Average | None, folder: Path) -
     found = bundle.find(folder)
     weights = load(found.weights.read_bytes())
     own = players.generator.state_dict()
-    wrong = sorted(set(own) ^ set(weights)) or [name for name in own if own[name].shape != weights[name].shape]
+    wrong = sorted(set(own) ^ set(weights)) or [
+        name for name in own if own[name].shape != weights[name].shape
+    ]
     if wrong:
         raise BadBundle(
             f"the bundle {found.card.id} ({found.card.architecture} {found.card.parameters}) does not fit the recipe's "
@@ -136,4 +160,6 @@ def start_from_bundle(players: Players, average: Average | None, folder: Path) -
         for name, value in own.items():
             value.copy_(weights[name])
     if average is not None:
-        average.weights = {name: value.detach().clone() for name, value in players.generator.state_dict().items()}
+        average.weights = {
+            name: value.detach().clone() for name, value in players.generator.state_dict().items()
+        }
