@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from pairs import toy_pair, write_toy_set
 
 torch = pytest.importorskip("torch", reason="export needs the [train] extra")
-
-from test_training import small  # noqa: E402
 
 from sat2map import bundle  # noqa: E402
 from sat2map.errors import NothingToResume, OutputExists, ParityFailed  # noqa: E402
@@ -17,6 +16,7 @@ from sat2map.models import build_generator  # noqa: E402
 from sat2map.palette import MAPS, Palette  # noqa: E402
 from sat2map.runtime import OnnxTranslator  # noqa: E402
 from sat2map.training import export, graph, loop  # noqa: E402
+from test_training import small  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,7 @@ SMALL = [
     "data.crop=64",
     "data.batch=2",
     "data.development=0.25",
+    "data.finish={start: 0.5, crop: 80, batch: 1}",
     "run.images=24",
     "run.checkpoint_every=6",
     "run.sample_every=24",

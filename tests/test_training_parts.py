@@ -1,13 +1,15 @@
 """The parts of training by themselves: schedules, the average, optimisers, losses, batches."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the [train] extra")
 
-from pairs import toy_pair  # noqa: E402
 from torch import nn  # noqa: E402
 
+from pairs import toy_pair  # noqa: E402
 from sat2map import losses  # noqa: E402
 from sat2map.data.batches import BatchMaker, tint  # noqa: E402
 from sat2map.models import build_generator  # noqa: E402
@@ -55,7 +57,7 @@ def test_samples_do_not_depend_on_how_they_are_grouped():
 
 
 def test_every_epoch_shows_every_pair_once():
-    names = [name for seen in range(0, 20) for name in maker(batch=1)(seen).names]
+    names = [name for seen in range(20) for name in maker(batch=1)(seen).names]
     for epoch in range(4):
         assert sorted(names[5 * epoch : 5 * epoch + 5]) == list(range(5))
 
@@ -64,7 +66,7 @@ def test_all_layers_of_a_pair_are_cut_alike():
     for seen in range(0, 20, 2):
         batch = maker(gain=0.0)(seen)
         street = ((batch.target + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
-        assert (MAPS.encode(street) == batch.index.numpy()).all()
+        assert (MAPS.encode(street) == batch.palette_index.numpy()).all()
 
 
 def test_the_reverse_direction_swaps_source_and_target():
@@ -84,13 +86,13 @@ def test_tint_zero_changes_nothing_and_others_keep_the_order_of_levels():
 def test_schedules_start_at_one_and_fall_to_final(schedule):
     part = OptimiserPart(schedule=schedule, decay_from=0.25, final=0.1)
     factors = [rate_factor(part, seen, 1000) for seen in range(0, 1001, 10)]
-    assert factors[0] == factors[25] == 1 and all(a >= b for a, b in zip(factors, factors[1:], strict=False))
+    assert factors[0] == factors[25] == 1 and all(a >= b for a, b in pairwise(factors))
     assert factors[-1] == pytest.approx(1 if schedule == "constant" else 0.1)
 
 
 def test_warmup_rises_to_one():
     part = OptimiserPart(warmup=100)
-    factors = [rate_factor(part, seen, 1000) for seen in range(0, 120)]
+    factors = [rate_factor(part, seen, 1000) for seen in range(120)]
     assert factors[0] == pytest.approx(0.01) and factors[99] == 1 and factors == sorted(factors)
 
 

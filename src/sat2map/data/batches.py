@@ -37,7 +37,7 @@ class Batch(NamedTuple):
 
     source: Tensor  # (N, 3, H, W) float32
     target: Tensor  # (N, 3, H, W) float32
-    index: Tensor | None  # (N, H, W) int64 palette index of the target
+    palette_index: Tensor | None  # (N, H, W) int64 palette index of the target
     names: tuple[int, ...]  # numbers of the pairs, to name a poisonous one
 
 
@@ -116,7 +116,7 @@ def resize(picture: UInt8, side: int) -> UInt8:
     """(H, W, 3) -> (side, side, 3), bicubic with anti-aliasing (the aspect is not kept, as in pix2pix)."""
     rows = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None]
     resized = F.interpolate(rows, (side, side), mode="bicubic", antialias=True)
-    return resized[0].permute(1, 2, 0).contiguous().numpy()  # type: ignore[no-any-return]
+    return resized[0].permute(1, 2, 0).contiguous().numpy()
 
 
 def tint(sat: UInt8, gain: float, random: np.random.Generator) -> UInt8:

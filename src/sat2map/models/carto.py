@@ -45,7 +45,9 @@ class Carto(nn.Module):
         self.outputs = outputs
         self.stem = nn.Conv2d(inputs * FOLD**2, widths[0], 3, padding=1)
         levels = range(len(widths))
-        self.encoder = nn.ModuleList(nn.Sequential(*(ResBlock(widths[i]) for _ in range(encoder[i]))) for i in levels)
+        self.encoder = nn.ModuleList(
+            nn.Sequential(*(ResBlock(widths[i]) for _ in range(encoder[i]))) for i in levels
+        )
         self.decoder = nn.ModuleList(
             nn.Sequential(*(ResBlock(widths[i]) for _ in range(decoder[i]))) for i in levels[:-1]
         )

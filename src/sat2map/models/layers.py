@@ -41,7 +41,8 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> same."""
-        return x + self.second(F.silu(self.first(F.silu(self.norm(x)))))
+        change: Tensor = self.second(F.silu(self.first(F.silu(self.norm(x)))))
+        return x + change
 
     def reach(self, span: Span) -> Span:
         """Inputs that the outputs in `span` depend on."""

@@ -23,9 +23,7 @@ class Span(NamedTuple):
 
     def conv(self, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> "Span":
         """Inputs of a convolution: output i reads i*stride - padding + dilation * (0 ... kernel-1)."""
-        return Span(
-            self.first * stride - padding, self.last * stride - padding + dilation * (kernel - 1)
-        )
+        return Span(self.first * stride - padding, self.last * stride - padding + dilation * (kernel - 1))
 
     def transposed(self, kernel: int, stride: int, padding: int) -> "Span":
         """Inputs of a transposed convolution: output i gets input j where 0 <= i + padding - j*stride < kernel."""

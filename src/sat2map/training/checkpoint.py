@@ -1,8 +1,8 @@
 """Checkpoints: everything a run needs to go on as if it had never stopped, in files that cannot be half there.
 
-A checkpoint is a folder of safetensors (weights, their average, optimiser moments) and `state.json`, committed with a manifest of
-SHA-256 sums by `storage`. Data order and all randomness are functions of the seed and
-the images seen, so there is no generator state to keep.
+A checkpoint is a folder of safetensors (weights, their average, optimiser moments) and `state.json`, committed with
+a manifest of SHA-256 sums by `storage`. Data order and all randomness are functions of the seed and the images
+seen, so there is no generator state to keep.
 """
 
 from pathlib import Path

@@ -2,9 +2,10 @@
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sat2map.evaluation.metrics import class_iou, confusion, relaxed_f1, road_counts
+from sat2map.models import Generator
 from sat2map.palette import CLASS_NAMES, MAPS
 from sat2map.training.predict import paint_picture, scores_of
 from sat2map.training.recipe import Recipe
@@ -13,22 +14,21 @@ from sat2map.training.setup import Data
 LIMIT = 48  # pairs scored during training; enough to rank checkpoints, cheap enough to do often
 
 
-def margin_of(network: nn.Module) -> int:
+def margin_of(network: Generator) -> int:
     """Halo for whole pictures: the receptive radius, rounded up to the stride; 0 for unbounded networks."""
-    radius, stride = network.receptive_radius(), network.stride  # type: ignore[operator]
-    return max(0, -(-int(radius) // int(stride)) * int(stride))  # type: ignore[call-overload]
+    radius = network.receptive_radius()
+    return max(0, -(-radius // network.stride) * network.stride)
 
 
-def predict(network: nn.Module, data: Data, number: int, recipe: Recipe) -> Tensor:
+def predict(network: Generator, data: Data, number: int, recipe: Recipe) -> Tensor:
     """Scores (K, H, W) for one pair's source."""
     precision = torch.bfloat16 if recipe.run.precision == "bf16" else torch.float32
-    stride = int(network.stride)  # type: ignore[call-overload]
     return scores_of(
-        network, data.source(number), margin=margin_of(network), stride=stride, precision=precision
+        network, data.source(number), margin=margin_of(network), stride=network.stride, precision=precision
     )
 
 
-def figures(network: nn.Module, data: Data, recipe: Recipe, limit: int = LIMIT) -> dict[str, float]:
+def figures(network: Generator, data: Data, recipe: Recipe, limit: int = LIMIT) -> dict[str, float]:
     """Development figures of the network as it stands: l1 always; miou6, road F1 and IoUs where maps are painted."""
     matrix = np.zeros((len(CLASS_NAMES), len(CLASS_NAMES)), np.int64)
     roads = np.zeros(4, np.int64)

@@ -1,4 +1,4 @@
-"""From a run to a bundle: choose the weights, calibrate, write the graph, prove that it computes the same, describe it."""
+"""From a run to a bundle: choose weights, calibrate, write the graph, prove that it computes the same, describe it."""
 
 import datetime
 import tempfile
@@ -10,19 +10,18 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sat2map import bundle, storage
 from sat2map.card import ModelCard, Training
 from sat2map.data.batches import UInt8
 from sat2map.errors import NothingToResume, ParityFailed
 from sat2map.evaluation.calibration import fit_temperature
-from sat2map.models import build_generator
+from sat2map.models import Generator, build_generator
 from sat2map.palette import Palette
-from sat2map.runtime import OnnxTranslator
+from sat2map.runtime import OnnxTranslator, Translator
 from sat2map.training import checkpoint, development, graph, setup
 from sat2map.training.checkpoint import State
-from sat2map.training.predict import weights_of
 from sat2map.training.recipe import Recipe
 
 PARITY = 1e-3  # largest difference of probabilities (or of RGB levels / 255) between torch and the graph
@@ -35,7 +34,7 @@ _PARITY_SIDE = 256
 class Trained:
     """A generator with its averaged weights, and what is known about its training."""
 
-    network: nn.Module
+    network: Generator
     recipe: Recipe
     state: State
     palette: Palette | None
@@ -88,11 +87,11 @@ def calibrate(trained: Trained, data: setup.Data) -> float:
     return fit_temperature(logits(), targets)
 
 
-def parity(deployed: graph.Deployed, translator: OnnxTranslator, image: UInt8) -> float:
+def parity(deployed: graph.Deployed, translator: Translator, image: UInt8) -> float:
     """Largest difference between torch and graph on one image (H, W, 3); raises ParityFailed beyond PARITY.
 
-    Class rasters must agree wherever the two likeliest classes are further apart than twice that difference: at an exact tie
-    two correct computations may choose differently.
+    Class rasters must agree wherever the two likeliest classes are further apart than twice that difference: at an
+    exact tie two correct computations may choose differently.
     """
     with torch.no_grad():
         expected = [t.numpy() for t in deployed(torch.from_numpy(image[None].copy()))]
@@ -130,7 +129,8 @@ def export_run(
 ) -> Path:
     """Write the bundle `out` from the run's best checkpoint (or `step`), calibrated on the development pairs of `data`.
 
-    Weights are stored as float16 and used as float32, in both files. Raises NothingToResume, ParityFailed, OutputExists.
+    Weights are stored as float16 and used as float32, in both files. Raises NothingToResume, ParityFailed,
+    OutputExists.
     """
     storage.refuse_existing(out, overwrite=overwrite)
     trained = load_run(run, step)
@@ -140,7 +140,7 @@ def export_run(
     weights = graph.rounded(trained.network.state_dict())
     trained.network.load_state_dict(weights)
     deployed = graph.Deployed(trained.network, trained.palette, calibrate(trained, opened)).eval()
-    stride = int(trained.network.stride)  # type: ignore[arg-type]
+    stride = trained.network.stride
     side = -(-_PARITY_SIDE // stride) * stride
     model = graph.halve(graph.export(deployed, side))
     card = describe(trained, model_id, deployed.temperature)
@@ -160,7 +160,7 @@ def _serialise(weights: dict[str, Tensor]) -> bytes:
 def describe(trained: Trained, model_id: str, temperature: float) -> ModelCard:
     """The card of a trained generator, without figures: `evaluate` adds those."""
     network, recipe, state = trained.network, trained.recipe, trained.state
-    stride, radius = int(network.stride), int(network.receptive_radius())  # type: ignore[arg-type, operator]
+    stride, radius = network.stride, network.receptive_radius()
     exact = radius >= 0
     halo = -(-radius // stride) * stride if exact else max(stride, 64)
     cell = -(-608 // stride) * stride if exact else max(4 * halo, stride) - 2 * halo % stride

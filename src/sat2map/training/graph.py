@@ -1,4 +1,4 @@
-"""The ONNX graph of a generator: raw bytes of pictures in, pictures and confidence out (docs/ARCHITECTURE.md, "Bundle")."""
+"""The ONNX graph of a generator: bytes of pictures in, pictures and confidence out (docs/ARCHITECTURE.md, "Bundle")."""
 
 import io
 import warnings
@@ -65,7 +65,7 @@ def export(network: Deployed, side: int) -> bytes:
             dynamo=False,
             input_names=["image"],
             output_names=names,
-            dynamic_axes={"image": free} | {name: free for name in names[:3]},
+            dynamic_axes={"image": free} | dict.fromkeys(names[:3], free),
             opset_version=17,
         )
     return out.getvalue()
@@ -91,7 +91,7 @@ def halve(graph: bytes) -> bytes:
     del model.graph.node[:]
     model.graph.node.extend(casts + nodes)
     onnx.checker.check_model(model)
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def rounded(weights: dict[str, Tensor]) -> dict[str, Tensor]:

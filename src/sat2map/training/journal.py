@@ -20,14 +20,14 @@ class Journal:
         from torch.utils.tensorboard import SummaryWriter
 
         self.path = run / "log.jsonl"
-        self._events = SummaryWriter(str(run))  # type: ignore[no-untyped-call]
+        self._events = SummaryWriter(str(run))
 
     def write(self, kind: str, step: int, seen: int, figures: dict[str, float]) -> None:
         """One line: `kind` is train, development or note."""
         rounded = {name: float(f"{value:.6g}") for name, value in figures.items()}
         storage.append_line(self.path, json.dumps({"kind": kind, "step": step, "seen": seen} | rounded))
         for name, value in figures.items():
-            self._events.add_scalar(f"{kind}/{name}", value, seen)  # type: ignore[no-untyped-call]
+            self._events.add_scalar(f"{kind}/{name}", value, seen)
 
     def rewind(self, step: int) -> None:
         """Forget what was written after `step`: the resumed run will write it again."""
@@ -36,7 +36,7 @@ class Journal:
 
     def close(self) -> None:
         """Flush TensorBoard's event file."""
-        self._events.close()  # type: ignore[no-untyped-call]
+        self._events.close()
 
 
 def lines_of(path: Path) -> list[str]:

@@ -1,8 +1,8 @@
 """The training loop: draw a batch, step, average, now and then look, write, and keep.
 
-A run that is killed at any instant and resumed ends in the same bits as one that was not (on a CPU with equal threads): the data of a
-step are a function of the seed and the images seen, torch's random state is set from them at every step, and all the rest is
-in the checkpoint.
+A run that is killed at any instant and resumed ends in the same bits as one that was not (on a CPU with equal
+threads): the data of a step are a function of the seed and the images seen, torch's random state is set from them
+at every step, and all the rest is in the checkpoint.
 """
 
 import shutil
@@ -44,13 +44,13 @@ class Run:
     def advance(self) -> Terms:
         """One step; everything random in it follows from (seed, seen). Raises TrainingDiverged."""
         torch.manual_seed(self.recipe.run.seed * 1_000_003 + self.seen)
-        batch = self.data.batches(self.seen)
+        batch = self.data.batch(self.seen)
         total = self.recipe.run.images
         terms = step(self.players, self.objective, batch, self.seen, total, precision=self.precision)
         self.step += 1
         self.seen += len(batch.names)
         if self.average is not None:
-            self.average.update(self.players.generator, self.seen, self.recipe.data.batch)
+            self.average.update(self.players.generator, self.seen, len(batch.names))
         if not all(abs(value) < float("inf") for value in terms.values()):
             names = ", ".join(self.data.store.names[i] for i in batch.names)
             raise TrainingDiverged(
@@ -136,7 +136,8 @@ def train(
     """Train `recipe` on the pairs below `data`, in the folder `run`.
 
     With `resume` the run goes on from its newest valid checkpoint, under the recipe given, which must describe the same
-    networks. `on_progress(images, total, note)` may raise to stop between two steps; a checkpoint is then written first.
+    networks. `on_progress(images, total, note)` may raise to stop between two steps; a checkpoint is then written
+    first.
     Raises RunExists, RunLocked, NothingToResume, BadDataset, TrainingDiverged, StorageFailed.
     """
     _prepare_folder(recipe, run, resume=resume, overwrite=overwrite)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from sat2map import losses
 from sat2map.data.batches import Batch
-from sat2map.models import paint
+from sat2map.models import Discriminator, Generator, paint
 from sat2map.training.optimise import Optimiser
 from sat2map.training.recipe import ObjectivePart
 
@@ -41,8 +41,10 @@ class Objective:
         """The terms that compare with the true target, each already weighted."""
         terms: dict[str, Tensor] = {}
         if self.part.cross_entropy:
-            assert batch.index is not None and self.weights is not None, "palette training needs an index"
-            entropy = losses.palette_cross_entropy(scores, batch.index, self.weights)
+            assert batch.palette_index is not None and self.weights is not None, (
+                "palette training needs an index"
+            )
+            entropy = losses.palette_cross_entropy(scores, batch.palette_index, self.weights)
             terms["cross_entropy"] = self.part.cross_entropy * entropy
         if self.part.reconstruction == "l1":
             assert picture is not None, "reconstruction compares pictures"
@@ -86,9 +88,9 @@ def generator_gradients(
 class Players:
     """What a run trains: the generator, its adversary if the recipe has one, and their optimisers."""
 
-    generator: nn.Module
+    generator: Generator
     optimiser: Optimiser
-    judge: nn.Module | None = None
+    judge: Discriminator | None = None
     judge_optimiser: Optimiser | None = None
 
 
@@ -97,8 +99,8 @@ def step(
 ) -> Terms:
     """One pix2pix step: the discriminator learns first, then the generator, both on one generated picture.
 
-    `seen` of `total` images decide the learning rates and whether the adversary has joined yet. Returns the terms as plain
-    numbers for the log.
+    `seen` of `total` images decide the learning rates and whether the adversary has joined yet. Returns the terms
+    as plain numbers for the log.
     """
     joined = seen >= objective.part.adversarial_from * total
     judge = players.judge if joined else None

@@ -46,7 +46,8 @@ def scores_of(
     padded = np.pad(picture, padding, "reflect")
     with torch.autocast("cpu", precision, enabled=precision != torch.float32):
         scores = network(to_tensor(padded[None]))
-    return scores[0, :, margin : margin + height, margin : margin + width].float()  # type: ignore[no-any-return]
+    inside: Tensor = scores[0, :, margin : margin + height, margin : margin + width]
+    return inside.float()
 
 
 def paint_picture(network: nn.Module, scores: Tensor, palette: Palette | None) -> UInt8:
@@ -54,4 +55,4 @@ def paint_picture(network: nn.Module, scores: Tensor, palette: Palette | None) -
     if palette is not None:
         return palette.decode(scores.argmax(0).numpy().astype(np.uint8))
     levels = paint(network, scores).permute(1, 2, 0).add(1).mul(127.5).round().clamp(0, 255)
-    return levels.to(torch.uint8).numpy()  # type: ignore[no-any-return]
+    return levels.to(torch.uint8).numpy()

@@ -2,9 +2,9 @@
 
     recipe = override(load_recipe("carto"), ["optimiser.rate=1e-3", "data.batch=2"])
 
-Unknown keys, wrong types and impossible values are refused with the place and the value. The resolved recipe is written to the run
-folder and travels inside checkpoints and the model card. All lengths are counted in images seen, so that they survive a
-change of batch size.
+Unknown keys, wrong types and impossible values are refused with the place and the value. The resolved recipe is
+written to the run folder and travels inside checkpoints and the model card. All lengths are counted in images seen,
+so that they survive a change of batch size.
 """
 
 from collections.abc import Sequence
@@ -26,6 +26,14 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Base of all parts: immutable, keyword-only, strict."""
 
 
+class FinishPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The last part of a run on larger crops: they show the network the context that it will have in whole scenes."""
+
+    start: Share  # share of the run's images after which it begins
+    crop: Count  # px
+    batch: Count
+
+
 class DataPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which pixels the networks see."""
 
@@ -39,6 +47,7 @@ class DataPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
         0.0  # satellite only: random brightness factor exp(±gain) and channel tint of a third of it
     )
     development: Share = 0.06  # share of the training pairs kept for choosing, cut out by place
+    finish: FinishPart | None = None  # None: the same crops from beginning to end
 
 
 class NetworkPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):

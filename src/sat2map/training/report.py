@@ -1,6 +1,6 @@
 """`report.html` of a run: how far it is, its curves, and its sample pictures through time. One file, no scripts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ def thin(points: Series) -> Series:
     return [(sum(x for x, _ in g) / len(g), sum(y for _, y in g) / len(g)) for g in groups]
 
 
-def curves(lines: dict[str, Series], title: str) -> str:
+def curves(lines: Mapping[str, Series], title: str) -> str:
     """Curves over images seen as one SVG with a legend; the axis spans the central 98 % of the values."""
     values = sorted(y for points in lines.values() for _, y in points)
     low, high = values[len(values) // 100], values[-1 - len(values) // 100]
@@ -100,7 +100,8 @@ def curves(lines: dict[str, Series], title: str) -> str:
         return f"{LEFT + (WIDTH - LEFT) * x / last:.1f},{(HEIGHT - BOTTOM) * (1 - share) + 6:.1f}"
 
     parts = [
-        f'<text class="soft" x="0" y="14">{high:.3g}</text><text class="soft" x="0" y="{HEIGHT - BOTTOM + 6}">{low:.3g}</text>',
+        f'<text class="soft" x="0" y="14">{high:.3g}</text>',
+        f'<text class="soft" x="0" y="{HEIGHT - BOTTOM + 6}">{low:.3g}</text>',
         f'<text class="soft" x="{WIDTH}" y="{HEIGHT}" text-anchor="end">{last:,.0f} images</text>',
     ]
     legend = []

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from sat2map import losses, palette
-from sat2map.data.batches import BatchMaker, UInt8, resize
+from sat2map.data.batches import Batch, BatchMaker, UInt8, resize
 from sat2map.data.cache import IndexMaps, PixelCache
 from sat2map.data.pairs import PairedSet
 from sat2map.data.places import find_places, split_by_place
@@ -53,8 +53,29 @@ class Data:
     development: tuple[int, ...]
     palette: Palette | None
     shares: torch.Tensor | None  # (K,) share of each palette colour among training pixels
-    batches: BatchMaker
     recipe: Recipe
+
+    def batch(self, seen: int) -> Batch:
+        """The batch that follows `seen` images: a function of the recipe and this number alone."""
+        part = self.recipe.data
+        finishing = part.finish is not None and seen >= part.finish.start * self.recipe.run.images
+        crop, batch = (
+            (part.finish.crop, part.finish.batch) if part.finish and finishing else (part.crop, part.batch)
+        )
+        maker = BatchMaker(
+            self.store,
+            self.training,
+            seed=self.recipe.run.seed,
+            batch=batch,
+            crop=crop,
+            direction=part.direction,
+            palette=self.palette is not None,
+            mirror=part.mirror,
+            turns=part.turns,
+            gain=part.gain,
+            load=part.load,
+        )
+        return maker(seen)
 
     def source(self, number: int) -> UInt8:
         """(H, W, 3) input picture of a pair, whole; reduced to the crop's side if the recipe loads reduced pairs."""
@@ -75,12 +96,13 @@ def open_data(recipe: Recipe, folder: Path, on_progress: Progress) -> Data:
     pairs = PairedSet.open(folder).of("train")
     cache = PixelCache.build(pairs, progress=lambda done, all_: on_progress(done, all_, "decoding pairs"))
     places = find_places(cache, lambda done, all_: on_progress(done, all_, "finding places"))
-    training, development, _ = split_by_place(places, recipe.data.development, recipe.run.seed)
+    training, development, _ = split_by_place(places, recipe.data.development)
     side = recipe.data.load or min(min(cache.sizes[i]) for i in training)
-    if side < recipe.data.crop:
+    crop = max(recipe.data.crop, recipe.data.finish.crop if recipe.data.finish else 0)
+    if side < crop:
         raise BadDataset(
-            f"the smallest pair of {folder} has a side of {side} px, the recipe crops {recipe.data.crop} px",
-            f"Set data.crop={side // 32 * 32} or smaller, or remove small pairs",
+            f"the smallest pair of {folder} has a side of {side} px, the recipe crops {crop} px",
+            f"Set data.crop={side // 32 * 32} or smaller (data.finish.crop too), or remove small pairs",
         )
     colours, index, shares = None, None, None
     if recipe.objective.palette:
@@ -89,21 +111,9 @@ def open_data(recipe: Recipe, folder: Path, on_progress: Progress) -> Data:
         index = cache.index(colours, lambda done, all_: on_progress(done, all_, "naming colours"))
         counts = sum(np.bincount(index(i).ravel(), minlength=len(colours)) for i in sample)
         shares = torch.from_numpy(np.asarray(counts) / np.sum(counts)).float()
-    part, store = recipe.data, Store(cache, index)
-    batches = BatchMaker(
-        store,
-        training,
-        seed=recipe.run.seed,
-        batch=part.batch,
-        crop=part.crop,
-        direction=part.direction,
-        palette=colours is not None,
-        mirror=part.mirror,
-        turns=part.turns,
-        gain=part.gain,
-        load=part.load,
+    return Data(
+        Store(cache, index), pairs.key(), folder.resolve(), training, development, colours, shares, recipe
     )
-    return Data(store, pairs.key(), folder.resolve(), training, development, colours, shares, batches, recipe)
 
 
 def objective_of(recipe: Recipe, data: Data) -> Objective:
@@ -120,11 +130,7 @@ def build_players(recipe: Recipe, shares: torch.Tensor | None) -> tuple[Players,
     torch.manual_seed(recipe.run.seed)
     outputs = recipe.objective.palette or 3
     generator = build_generator(recipe.generator.name, outputs, recipe.generator.parameters)
-    if recipe.data.crop % generator.stride:
-        raise BadRecipe(
-            f"data.crop={recipe.data.crop} is no multiple of the stride {generator.stride} of {recipe.generator.name}",
-            f"Set data.crop={recipe.data.crop // generator.stride * generator.stride or generator.stride}",
-        )
+    _check_crops(recipe, generator.stride)
     if isinstance(generator, Carto):
         initialise(generator, shares)
     generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -136,6 +142,19 @@ def build_players(recipe: Recipe, shares: torch.Tensor | None) -> tuple[Players,
         players.judge_optimiser = Optimiser(judge, recipe.discriminator_optimiser)
     average = Average(generator, recipe.run.average) if recipe.run.average else None
     return players, average
+
+
+def _check_crops(recipe: Recipe, stride: int) -> None:
+    finish = recipe.data.finish
+    for field, crop in (
+        ("data.crop", recipe.data.crop),
+        ("data.finish.crop", finish.crop if finish else stride),
+    ):
+        if crop % stride:
+            raise BadRecipe(
+                f"{field}={crop} is no multiple of the stride {stride} of {recipe.generator.name}",
+                f"Set {field}={max(crop // stride, 1) * stride}",
+            )
 
 
 def start_from_bundle(players: Players, average: Average | None, folder: Path) -> None:
