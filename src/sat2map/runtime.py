@@ -27,7 +27,7 @@ class Translation:
 
     colour: UInt8 | None = None  # (N, H, W, 3)
     index: UInt8 | None = None  # (N, H, W) palette index
-    confidence: UInt8 | None = None  # (N, H, W) probability of that index in percent
+    confidence: UInt8 | None = None  # (N, H, W) probability of its class in percent
     probabilities: npt.NDArray[np.float32] | None = None  # (N, K, H, W), sums to 1 over K
 
 

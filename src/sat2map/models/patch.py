@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
+from sat2map.models.norms import initialise_normal, normalisation
 from sat2map.models.receptive import Span
-from sat2map.models.unet import initialise_normal, normalisation
 
 JudgeNorm = Literal["batch", "instance", "none"]
 

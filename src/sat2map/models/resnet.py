@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sat2map.models.receptive import UNBOUNDED, Span
-from sat2map.models.unet import (
+from sat2map.models.norms import (
     SPATIAL_STATISTICS,
     Norm,
     Windowing,
@@ -18,6 +17,7 @@ from sat2map.models.unet import (
     normalisation,
     windowing_of,
 )
+from sat2map.models.receptive import UNBOUNDED, Span
 
 SMALLEST = 8  # px: reflection by one pixel needs two of them at a quarter of the size
 

@@ -96,7 +96,7 @@ def parity(deployed: graph.Deployed, translator: Translator, image: UInt8) -> fl
     with torch.no_grad():
         expected = [t.numpy() for t in deployed(torch.from_numpy(image[None].copy()))]
     if not deployed.is_palette:
-        got = translator(image[None], ("colour",)).colour
+        got = translator(image[None], {"colour"}).colour
         assert got is not None, "colour was asked for"
         worst = float(np.abs(got.astype(np.int16) - expected[0]).max()) / 255
         differing = 0

@@ -58,7 +58,7 @@ def _timeline(run: Path) -> str:
         return page.paragraph("No samples yet.")
     cards = (
         f'<figure style="flex:0 0 min(100%,44rem);scroll-snap-align:start">'
-        f'<img style="width:100%;border-radius:6px" alt="samples of {path.stem}" src="{photo(images.read_image(path))}">'
+        f'<img style="width:100%;border-radius:6px" alt="{path.stem}" src="{photo(images.read_image(path))}">'
         f"<figcaption>{path.stem.replace('-', ' ')}: satellite, generated, true map</figcaption></figure>"
         for path in reversed(shown)
     )
