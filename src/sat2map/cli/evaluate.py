@@ -44,6 +44,7 @@ _PROTOCOLS = ("maps-600", "maps-256", "reverse-600", "reverse-256", "native", "r
 @click.option(
     "-j", "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Pairs at a time."
 )
+@click.option("--on-card", is_flag=True, help="Write the figures into the card of the model that was scored.")
 @click.option("--overwrite", is_flag=True, help="Replace outputs that are already there.")
 @click.option("-q", "--quiet", is_flag=True, help="No table and no progress bar.")
 def evaluate(
@@ -61,6 +62,7 @@ def evaluate(
     inception: Path | None,
     cycle_model: str | None,
     jobs: int,
+    on_card: bool,
     overwrite: bool,
     quiet: bool,
 ) -> None:
@@ -78,8 +80,11 @@ def evaluate(
     """
     if model and predictions:
         raise click.UsageError("--model and --predictions exclude each other: one thing is scored at a time")
+    if on_card and predictions:
+        raise click.UsageError("--on-card needs a model: finished pictures have no card")
     if features and inception:
         raise click.UsageError("--features and --inception exclude each other: give one network")
+    from sat2map.bundle import DEFAULT, find
     from sat2map.data.pairs import PairedSet
     from sat2map.evaluation import protocol as protocols
     from sat2map.evaluation.comparison import require_comparable
@@ -117,6 +122,10 @@ def evaluate(
         from sat2map.evaluation.report import write_report
 
         write_report(report, result, system, pairs, beside=others, overwrite=overwrite)
+    if on_card:
+        from sat2map.evaluation.oncard import put_on_card
+
+        put_on_card(find(model or DEFAULT).folder, result)
     if not quiet:
         _print_table([result, *others])
         for output in (report, json_file, save):

@@ -25,7 +25,6 @@ from sat2map.training.checkpoint import State
 from sat2map.training.recipe import Recipe
 
 PARITY = 1e-3  # largest difference of probabilities (or of RGB levels / 255) between torch and the graph
-METRES_PER_PIXEL = 0.9  # of `maps`, estimated from block sizes (docs/EVALUATION.md)
 CALIBRATION_PAIRS = 40
 _PARITY_SIDE = 256
 
@@ -173,7 +172,7 @@ def describe(trained: Trained, model_id: str, temperature: float) -> ModelCard:
         architecture=recipe.generator.name,
         parameters=recipe.generator.parameters,
         parameter_count=sum(p.numel() for p in network.parameters()),
-        metres_per_pixel=METRES_PER_PIXEL,
+        metres_per_pixel=recipe.data.metres_per_pixel,
         palette=trained.palette,
         stride=stride,
         receptive_radius=radius,
@@ -183,7 +182,7 @@ def describe(trained: Trained, model_id: str, temperature: float) -> ModelCard:
         temperature=round(temperature, 4),
         training=Training(
             data=Path(state.folder).name,
-            licence="see the data set; imagery is not part of this bundle",
+            licence=recipe.data.licence or "not stated by the data",
             pairs=state.pairs,
             recipe=state.recipe,
             images_seen=state.seen,
@@ -191,6 +190,7 @@ def describe(trained: Trained, model_id: str, temperature: float) -> ModelCard:
             versions={name: version(name) for name in ("sat2map", "torch", "numpy") if _installed(name)},
             data_manifest=state.data,
         ),
+        limits=recipe.limits,
         licence="Apache-2.0",
         created=now.isoformat().replace("+00:00", "Z"),
     )

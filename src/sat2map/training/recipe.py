@@ -46,6 +46,8 @@ class DataPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     gain: NonNegative = (
         0.0  # satellite only: random brightness factor exp(±gain) and channel tint of a third of it
     )
+    metres_per_pixel: Positive = 0.9  # of the pixels that the network sees; goes on the card
+    licence: str = ""  # what the card says of the data's licence; "" = what the data say themselves
     development: Share = 0.06  # share of the training pairs kept for choosing, cut out by place
     finish: FinishPart | None = None  # None: the same crops from beginning to end
 
@@ -107,6 +109,7 @@ class Recipe(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     name: str
     origin: str = ""
+    limits: tuple[str, ...] = ()  # sentences for the card: what a model trained this way cannot do
     data: DataPart = DataPart()
     generator: NetworkPart
     discriminator: NetworkPart | None = None
