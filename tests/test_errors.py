@@ -48,6 +48,8 @@ class World:
             for i in range(count):
                 street = np.full((side, side, 3), (234, 230, 222), np.uint8)
                 street[8 * i % side :][:6] = 255
+                street[:, :9] = (178, 210, 254)
+                street[:, -9:] = (202, 222, 174)
                 both = np.hstack([random.integers(0, 255, (side, side, 3), dtype=np.uint8), street])
                 Image.fromarray(both).save(self.folder / name / split / f"{i}.png")
         return name
@@ -215,8 +217,9 @@ def _(world: World) -> list[str]:
 
 SMALL = [
     "generator.parameters={widths: [8, 16], encoder: [1, 1], decoder: [1], head: 8}",
-    "objective.palette=2",
+    "objective.palette=4",
     "data.crop=64",
+    "data.finish=null",
     "data.batch=2",
     "data.development=0.3",
     "run.precision=fp32",

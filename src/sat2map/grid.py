@@ -35,6 +35,15 @@ class Window(NamedTuple):
         right = min(max(self.col + self.width, col), width)
         return Window(row, col, bottom - row, right - col)
 
+    def covers(self, other: "Window") -> bool:
+        """Tell whether all pixels of `other` are in this window."""
+        return (
+            self.row <= other.row
+            and self.col <= other.col
+            and other.row + other.height <= self.row + self.height
+            and other.col + other.width <= self.col + self.width
+        )
+
     def slices(self, origin: "Window | None" = None) -> tuple[slice, slice]:
         """Return the slices of this window in an array whose first pixel is that of `origin` (of the scene if None)."""
         row = self.row - (origin.row if origin else 0)

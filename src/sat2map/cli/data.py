@@ -171,7 +171,8 @@ def check(
     """Look for faults in the paired set DIR.
 
     Unreadable and unequal pairs, duplicates, shared ground across splits, empty and swapped pairs, placeholders,
-    misalignment. The exit code is 1 when something would spoil training or its figures.
+    misalignment. The result of `data check` is a list of findings, with --report as a page with thumbnails; the exit
+    code is 1 when something would spoil training or its figures.
 
     \b
     Examples:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 import numpy as np
 import numpy.typing as npt
 
-from sat2map.grid import Block, CellGrid
+from sat2map.grid import Block, CellGrid, Window
 from sat2map.palette import Palette
 from sat2map.runtime import Field, Translation
 
@@ -43,6 +43,10 @@ class Blend:
     def needs(self, block: Block) -> Block:
         """Return the cells that must be computed for `block`: those whose windows reach into it."""
         return self._grid.ringed(block)
+
+    def reach(self, strip: Block) -> Window:
+        """Return the pixels that a strip has a share in: its windows."""
+        return self._grid.pixels(strip).grown(self._grid.halo)
 
     def trim(self, translation: Translation) -> Float:
         """Return (batch, K or 3, patch, patch) of what is to be averaged; called by the workers."""

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from sat2map.grid import Block, CellGrid
+from sat2map.grid import Block, CellGrid, Window
 from sat2map.palette import Palette
 from sat2map.runtime import Field, Translation
 
@@ -24,6 +24,10 @@ class Crop:
         """Return the cells that must be computed for `block`: itself."""
         return block
 
+    def reach(self, strip: Block) -> Window:
+        """Return the pixels that a strip has a share in: its cells."""
+        return self._grid.pixels(strip)
+
     def trim(self, translation: Translation) -> dict[str, UInt8]:
         """Return field -> (batch, cell, cell, …) without the halo; called by the workers."""
         inner = slice(self._grid.halo, self._grid.halo + self._grid.cell)
@@ -33,7 +37,7 @@ class Crop:
         """Return the empty canvas of a block."""
         _, _, height, width = self._grid.pixels(block)
         return {
-            name: np.empty((height, width, 3) if name == "colour" else (height, width), np.uint8)
+            name: np.zeros((height, width, 3) if name == "colour" else (height, width), np.uint8)
             for name in self.fields
         }
 

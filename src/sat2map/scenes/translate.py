@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ from sat2map.scenes.crop import Crop
 UInt8 = npt.NDArray[np.uint8]
 PRODUCTS = ("colour", "classes", "confidence")
 Progress = Callable[[int, int, str], None]
+Predicate = Callable[[Window], bool]
 
 WINDOW = 2048  # px per side of what is read and written at a time
 BLEND_WINDOW = 1024  # px; at most, when blending, which keeps float32 probabilities in memory
@@ -65,11 +67,14 @@ class Painter(Protocol[Part, Canvas]):
     def needs(self, block: Block) -> Block:
         """Return the cells that must be computed for `block`."""
 
+    def reach(self, strip: Block) -> Window:
+        """Return the pixels that a strip has a share in; it may reach beyond the scene."""
+
     def trim(self, translation: Translation) -> Part:
         """Drop of a strip what is not needed; called by the workers, so that little has to wait in memory."""
 
     def begin(self, block: Block) -> Canvas:
-        """Return the empty canvas of a block."""
+        """Return the empty canvas of a block, all zeros."""
 
     def paint(self, canvas: Canvas, block: Block, strip: Block, part: Part) -> None:
         """Add a strip to the canvas of its block; strips come in the order of the grid."""
@@ -87,6 +92,8 @@ def translate(
     window: int = WINDOW,
     jobs: int | None = None,
     batch: int = 1,
+    wanted: Predicate | None = None,
+    blank: Predicate | None = None,
     on_progress: Progress | None = None,
 ) -> None:
     """Translate `source` into `sink`.
@@ -94,6 +101,8 @@ def translate(
     `colour` is (H, W, 3) uint8, `classes` (H, W) uint8 class numbers of the palette, `confidence` (H, W) uint8
     percent. `window` in px; `jobs` strips are computed at a time (default: one per core, at most 4); a strip has
     `batch` cells.
+    Blocks (windows inside the scene) of which `wanted` says False are left out: they are done already. Strips are not
+    computed where `blank` says True of every pixel that they have a share in; what is written there means nothing.
     `on_progress` is called with (strips done, strips, "").
     Raises WrongBands if the scene has other bands than the model needs, and UnsuitableModel if the model has no
     classes and they are wanted.
@@ -105,10 +114,11 @@ def translate(
     with _workers(jobs or min(os.cpu_count() or 1, JOBS)) as pool:
         if card.windowing == "blend":
             blend = Blend(grid, card.palette, products)
-            _run(translator, source, sink, grid, blend, min(window, BLEND_WINDOW), pool, on_progress)
+            window = min(window, BLEND_WINDOW)
+            _run(Work(translator, source, grid, blend, pool, blank), sink, window, wanted, on_progress)
         else:
             crop = Crop(grid, card.palette, products)
-            _run(translator, source, sink, grid, crop, window, pool, on_progress)
+            _run(Work(translator, source, grid, crop, pool, blank), sink, window, wanted, on_progress)
 
 
 def check(card: ModelCard, bands: int, products: Collection[str]) -> None:
@@ -126,60 +136,81 @@ def check(card: ModelCard, bands: int, products: Collection[str]) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Work(Generic[Part, Canvas]):
+    """What does not change from block to block."""
+
+    translator: Translator
+    source: Source
+    grid: CellGrid
+    painter: Painter[Part, Canvas]
+    pool: ThreadPoolExecutor
+    blank: Predicate | None
+
+    def inside(self, block: Block) -> Window:
+        """Return the pixels of a block that are in the scene."""
+        return self.grid.pixels(block).clipped(self.grid.height, self.grid.width)
+
+    def start(self, block: Block) -> list[tuple[Block, Future[Part]]]:
+        """Read what a block needs and set the workers to its strips."""
+        grid, painter = self.grid, self.painter
+        needed = painter.needs(block)
+        strips = [strip for strip in grid.strips(needed) if not self._is_blank(strip)]
+        if not strips:
+            return []
+        around = grid.pixels(needed).grown(grid.halo)
+        pixels = read_reflected(self.source, around)
+
+        def work(strip: Block) -> Part:
+            patches = [pixels[grid.pixels(cell).grown(grid.halo).slices(around)] for cell in grid.cells(strip)]
+            return painter.trim(self.translator(np.stack(patches), painter.fields))
+
+        return [(strip, self.pool.submit(work, strip)) for strip in strips]
+
+    def _is_blank(self, strip: Block) -> bool:
+        reach = self.painter.reach(strip).clipped(self.grid.height, self.grid.width)
+        return self.blank is not None and (reach.height * reach.width == 0 or self.blank(reach))
+
+    def finish(self, block: Block, strips: list[tuple[Block, Future[Part]]]) -> Iterator[Mapping[str, UInt8] | None]:
+        """Yield None for each strip when it is done, then the products of the block, cut to the scene."""
+        canvas = self.painter.begin(block)
+        for strip, future in strips:
+            self.painter.paint(canvas, block, strip, future.result())
+            yield None
+        rows, cols = self.inside(block).slices(self.grid.pixels(block))
+        yield {name: values[rows, cols] for name, values in self.painter.finish(canvas).items()}
+
+
 def _run(
-    translator: Translator,
-    source: Source,
+    work: Work[Part, Canvas],
     sink: Sink,
-    grid: CellGrid,
-    painter: Painter[Part, Canvas],
     window: int,
-    pool: ThreadPoolExecutor,
+    wanted: Predicate | None,
     on_progress: Progress | None,
 ) -> None:
     """Keep the workers busy with one block while the next is read, and write the blocks in order."""
-    total = sum(1 for block in grid.blocks(window) for _ in grid.strips(painter.needs(block)))
-    done = 0
+    blocks = [block for block in work.grid.blocks(window) if wanted is None or wanted(work.inside(block))]
+    shares = [sum(1 for _ in work.grid.strips(work.painter.needs(block))) for block in blocks]
+    total, done = sum(shares), 0
 
-    def deliver(block: Block, strips: list[tuple[Block, Future[Part]]]) -> None:
+    def deliver(block: Block, strips: list[tuple[Block, Future[Part]]], share: int) -> None:
         nonlocal done
-        canvas = painter.begin(block)
-        for strip, future in strips:
-            painter.paint(canvas, block, strip, future.result())
+        done += share - len(strips)  # those that are blank
+        for products in work.finish(block, strips):
+            if products is not None:
+                sink.write(work.inside(block), products)
+                continue
             done += 1
             if on_progress:
                 on_progress(done, total, "")
-        whole = grid.pixels(block)
-        inside = whole.clipped(grid.height, grid.width)
-        rows, cols = inside.slices(whole)
-        sink.write(inside, {name: values[rows, cols] for name, values in painter.finish(canvas).items()})
 
-    under_way: deque[tuple[Block, list[tuple[Block, Future[Part]]]]] = deque()
-    for block in grid.blocks(window):
-        under_way.append((block, _start(block, translator, source, grid, painter, pool)))
+    under_way: deque[tuple[Block, list[tuple[Block, Future[Part]]], int]] = deque()
+    for block, share in zip(blocks, shares, strict=True):
+        under_way.append((block, work.start(block), share))
         if len(under_way) == AHEAD:
             deliver(*under_way.popleft())
     while under_way:
         deliver(*under_way.popleft())
-
-
-def _start(
-    block: Block,
-    translator: Translator,
-    source: Source,
-    grid: CellGrid,
-    painter: Painter[Part, Canvas],
-    pool: ThreadPoolExecutor,
-) -> list[tuple[Block, Future[Part]]]:
-    """Read what a block needs and set the workers to its strips."""
-    needed = painter.needs(block)
-    around = grid.pixels(needed).grown(grid.halo)
-    pixels = read_reflected(source, around)
-
-    def work(strip: Block) -> Part:
-        patches = [pixels[grid.pixels(cell).grown(grid.halo).slices(around)] for cell in grid.cells(strip)]
-        return painter.trim(translator(np.stack(patches), painter.fields))
-
-    return [(strip, pool.submit(work, strip)) for strip in grid.strips(needed)]
 
 
 def read_reflected(source: Source, window: Window) -> UInt8:

@@ -1,0 +1,32 @@
+"""Georeferenced files, in and out: the only room that asks GDAL (through rasterio) for anything.
+
+A file is a GeoTIFF if its first bytes say so; only the GTiff driver is ever asked to open it, under an absolute path,
+after its header was held against limits. Companions of a file (`.aux.xml`, `.ovr`, `.msk`, `.tfw`, `.vrt`) are not
+read: what counts is in the file. How samples become the uint8 RGB that models see is said in `bands.py` (which bands,
+which pixels are missing) and `scaling.py` (which values); where the pixels lie on the ground in `place.py`.
+"""
+
+from sat2map.scenes.raster.bands import Bands
+from sat2map.scenes.raster.gate import open_scene
+from sat2map.scenes.raster.header import Limits, is_tiff
+from sat2map.scenes.raster.place import Place, metres_per_pixel
+from sat2map.scenes.raster.reading import RasterSource
+from sat2map.scenes.raster.scaling import Scale
+from sat2map.scenes.raster.warping import warped
+from sat2map.scenes.raster.writing import Layer, category_sidecar, finalise, write_plain
+
+__all__ = [
+    "Bands",
+    "Layer",
+    "Limits",
+    "Place",
+    "RasterSource",
+    "Scale",
+    "category_sidecar",
+    "finalise",
+    "is_tiff",
+    "metres_per_pixel",
+    "open_scene",
+    "warped",
+    "write_plain",
+]
