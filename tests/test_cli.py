@@ -219,7 +219,14 @@ def test_sigterm_leaves_a_run_that_can_be_resumed(tmp_path: pathlib.Path) -> Non
     pytest.importorskip("torch", reason="training needs the [train] extra")
     run, data = tmp_path / "run", write_toy_set(tmp_path / "toy")
     network = "generator.parameters={widths: [8, 16], encoder: [1, 1], decoder: [1], head: 8}"
-    settings = [network, "objective.palette=5", "data.crop=64", "data.batch=2", "data.development=0.25", "data.finish=null"]
+    settings = [
+        network,
+        "objective.palette=5",
+        "data.crop=64",
+        "data.batch=2",
+        "data.development=0.25",
+        "data.finish=null",
+    ]
     command = [
         sys.executable,
         "-m",
