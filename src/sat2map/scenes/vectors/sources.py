@@ -1,6 +1,5 @@
-"""Where classes come from: the protocol that vectorising reads, a raster in memory, and an image file."""
+"""Where classes come from: the protocols that vectorising reads, and rasters in memory."""
 
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -8,8 +7,6 @@ import numpy.typing as npt
 
 from sat2map.errors import WrongBands
 from sat2map.grid import Window, reading
-from sat2map.images import read_image
-from sat2map.palette import MAPS, Palette
 
 UInt8 = npt.NDArray[np.uint8]
 NOTHING = 255  # in class rasters: nothing is known here; in confidence rasters likewise
@@ -89,15 +86,6 @@ class ClassArray(RasterArray):
         """`values` (H, W) uint8 class numbers, 255 where nothing is known. Raises WrongBands for another shape."""
         super().__init__(values)
         self.transform, self.crs, self.metres = transform, crs, metres
-
-
-def open_picture(path: Path, palette: Palette = MAPS) -> ClassArray:
-    """Read a street map from an image file: each pixel gets the class of the nearest palette colour.
-
-    The class PNGs of `translate` are read the same way, by the colours in their colour table. Raises what
-    `read_image` raises.
-    """
-    return ClassArray(palette.to_classes(palette.encode(read_image(path))))
 
 
 def read_padded(raster: Raster, window: Window, margin: int) -> UInt8:
