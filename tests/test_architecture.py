@@ -59,7 +59,7 @@ OWNERS = {
     # export: parity of the model it has just written; features: an extractor that the user names
     "onnxruntime": {"runtime.py", "training/export.py", "evaluation/features.py"},
     "PIL": {"images", "evaluation"},  # evaluation: drawing
-    "rasterio": {"scenes/raster.py"},
+    "rasterio": {"scenes/raster"},
     "click": {"cli"},
     "rich": {"cli"},
     "torchmetrics": {"evaluation"},

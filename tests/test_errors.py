@@ -12,8 +12,10 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 import pytest
+from affine import Affine
 from PIL import Image
 
+import geotiffs
 import tiny
 from sat2map import errors, storage
 from sat2map.card import ModelCard
@@ -116,6 +118,19 @@ def _(world: World) -> list[str]:
 
     world.patch.setattr(pictures, "check", check)
     return ["translate", world.picture(), "map.png", "--model", world.model()]
+
+
+@causes(errors.UnusableCrs, "EPSG:99999999", "EPSG:3857")
+def _(world: World) -> list[str]:
+    geotiffs.write(world.folder / "scene.tif", geotiffs.texture(40, 30))
+    return ["translate", "scene.tif", "map.tif", "--model", world.model(), "--output-crs", "EPSG:99999999"]
+
+
+@causes(errors.WrongResolution, "18 m", "--gsd 0.9")
+def _(world: World) -> list[str]:
+    coarse = Affine(18, 0, 500_000, 0, -18, 5_000_000)
+    geotiffs.write(world.folder / "scene.tif", geotiffs.texture(40, 30), transform=coarse)
+    return ["translate", "scene.tif", "map.tif", "--model", world.model()]
 
 
 @causes(errors.SomeImagesFailed, "photos", "1 of")

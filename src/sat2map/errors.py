@@ -48,6 +48,18 @@ class WrongBands(Sat2MapError):
     exit_code = 2
 
 
+class UnusableCrs(Sat2MapError):
+    """A coordinate reference system is missing, contradicts the coordinates, or cannot be transformed."""
+
+    exit_code = 2
+
+
+class WrongResolution(Sat2MapError):
+    """The scene's pixels are of another size on the ground than the model knows what to do with."""
+
+    exit_code = 2
+
+
 class SomeImagesFailed(Sat2MapError):
     """Some images of a folder could not be processed; the others are done."""
 
@@ -129,7 +141,7 @@ class MissingExtra(Sat2MapError):
 
 
 class NothingToResume(Sat2MapError):
-    """`--resume` was given, but the run folder holds no valid checkpoint, or one of another recipe."""
+    """`--resume` was given, but there is no valid checkpoint, or what was begun there was another recipe or job."""
 
     exit_code = 2
 

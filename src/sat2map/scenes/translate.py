@@ -155,14 +155,14 @@ class Work(Generic[Part, Canvas]):
         """Read what a block needs and set the workers to its strips."""
         grid, painter = self.grid, self.painter
         needed = painter.needs(block)
-        strips = [strip for strip in grid.strips(needed) if not self._is_blank(strip)]
-        if not strips:
-            return []
         around = grid.pixels(needed).grown(grid.halo)
         pixels = read_reflected(self.source, around)
+        strips = [strip for strip in grid.strips(needed) if not self._is_blank(strip)]
 
         def work(strip: Block) -> Part:
-            patches = [pixels[grid.pixels(cell).grown(grid.halo).slices(around)] for cell in grid.cells(strip)]
+            patches = [
+                pixels[grid.pixels(cell).grown(grid.halo).slices(around)] for cell in grid.cells(strip)
+            ]
             return painter.trim(self.translator(np.stack(patches), painter.fields))
 
         return [(strip, self.pool.submit(work, strip)) for strip in strips]
@@ -171,7 +171,9 @@ class Work(Generic[Part, Canvas]):
         reach = self.painter.reach(strip).clipped(self.grid.height, self.grid.width)
         return self.blank is not None and (reach.height * reach.width == 0 or self.blank(reach))
 
-    def finish(self, block: Block, strips: list[tuple[Block, Future[Part]]]) -> Iterator[Mapping[str, UInt8] | None]:
+    def finish(
+        self, block: Block, strips: list[tuple[Block, Future[Part]]]
+    ) -> Iterator[Mapping[str, UInt8] | None]:
         """Yield None for each strip when it is done, then the products of the block, cut to the scene."""
         canvas = self.painter.begin(block)
         for strip, future in strips:

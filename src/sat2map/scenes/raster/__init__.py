@@ -13,12 +13,14 @@ from sat2map.scenes.raster.place import Place, metres_per_pixel
 from sat2map.scenes.raster.reading import RasterSource
 from sat2map.scenes.raster.scaling import Scale
 from sat2map.scenes.raster.warping import warped
-from sat2map.scenes.raster.writing import Layer, category_sidecar, finalise, write_plain
+from sat2map.scenes.raster.writing import CREATION_KEYS, Layer, Piece, category_sidecar, finalise, write_plain
 
 __all__ = [
+    "CREATION_KEYS",
     "Bands",
     "Layer",
     "Limits",
+    "Piece",
     "Place",
     "RasterSource",
     "Scale",

@@ -34,10 +34,7 @@ def choose(dataset: Any, wanted: Sequence[int] | None, needed: int, name: str) -
     """
     kinds = [kind.name for kind in dataset.colorinterp]
     alphas = [number for number, kind in enumerate(kinds, 1) if kind == "alpha"]
-    if wanted:
-        colour = _wanted(wanted, needed, dataset.count, name)
-    else:
-        colour = _by_meaning(kinds, needed, name)
+    colour = _wanted(wanted, needed, dataset.count, name) if wanted else _by_meaning(kinds, needed, name)
     is_palette = not wanted and kinds[colour[0] - 1] == "palette"
     alpha = next((number for number in alphas if number not in colour), None)
     flags = {flag.name for flag in dataset.mask_flag_enums[colour[0] - 1]}

@@ -12,13 +12,13 @@ from sat2map.errors import CorruptImage, FileMissing, ImageTooLarge, Sat2MapErro
 from sat2map.scenes.raster.header import Limits, Page, check_header
 
 # Set whenever GDAL works for us. The first two keep it from looking at other files, the third from writing some.
-ENVIRONMENT = {
+ENVIRONMENT: dict[str, Any] = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",
     "GDAL_PAM_ENABLED": "NO",
     "GDAL_GEOREF_SOURCES": "INTERNAL",
     "GDAL_TIFF_INTERNAL_MASK": "YES",
-    "GDAL_CACHEMAX": "256",  # MB; otherwise a share of the machine's memory
+    "GDAL_CACHEMAX": 256 << 20,  # bytes; otherwise a share of the machine's memory
 }
 DEFAULT_LIMITS = Limits()
 
@@ -34,11 +34,20 @@ def open_scene(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) ->
 
     real = regular_file(path)
     page = check_header(real, limits)
-    with rasterio.Env(**ENVIRONMENT), translated_errors(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that there is no georeference is said by us
-        with rasterio.open(real, driver="GTiff", sharing=False) as dataset:
+    with rasterio.Env(**ENVIRONMENT), translated_errors(path):
+        with without_warnings():
+            dataset = rasterio.open(real, driver="GTiff", sharing=False)
+        with dataset:
             check_dataset(dataset, page, path, limits)
             yield dataset
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Silence rasterio: that there is no georeference is said by us."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def regular_file(path: str | os.PathLike[str]) -> Path:

@@ -11,11 +11,11 @@ import numpy.typing as npt
 from sat2map.grid import Window
 from sat2map.scenes.raster.bands import Bands, choose
 from sat2map.scenes.raster.scaling import Scale, from_sample, same_for_all, to_bytes
+from sat2map.scenes.resolution import MISSING
 
 UInt8 = npt.NDArray[np.uint8]
 Bool = npt.NDArray[np.bool_]
 
-MISSING = 128  # what a model is shown of missing pixels: the middle of its range, nothing for a filter to react to
 _KEPT = 2  # windows whose masks are remembered: as many as `translate` has blocks in memory
 _SAMPLES = 32  # per axis: windows of a sample for percentiles, and px per side of each
 
@@ -33,7 +33,7 @@ class RasterSource:
         scale: Sequence[float] | None = None,
         nodata: float | None = None,
     ) -> None:
-        """`needed` bands are given; `bidx`, `scale` and `nodata` are what the user says. Raises what `choose` raises."""
+        """Give `needed` bands; `bidx`, `scale`, `nodata` are what the user says. Raises what `choose` raises."""
         self._dataset = dataset
         self.bands: Bands = choose(dataset, bidx, needed, name)
         self._nodata = nodata

@@ -1,0 +1,149 @@
+"""What a scene job has computed so far, safe from kills: a folder with one file per block and a journal.
+
+GDAL cannot keep a half-written GeoTIFF sound, so blocks wait in files of their own, each of them durable before the
+journal names it with its checksum. The raster is put together when all blocks are there.
+"""
+
+import contextlib
+import hashlib
+import json
+import shutil
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sat2map import storage
+from sat2map.errors import CorruptFile, NothingToResume
+from sat2map.grid import Window
+from sat2map.storage.lock import LOCK
+
+UInt8 = npt.NDArray[np.uint8]
+
+JOB, JOURNAL = "job.json", "journal.jsonl"
+_LEVEL = 1  # of zlib: maps are flat and shrink well at any level
+
+
+class BlockStore:
+    """A sink that keeps blocks on disk. Hold the folder (`storage.locked`) while it is used."""
+
+    def __init__(self, folder: Path, products: tuple[str, ...]) -> None:
+        """`products` are those of each block, colour with three samples per pixel."""
+        self.folder, self._products = folder, products
+        self._done: dict[Window, str] = {}  # window -> SHA-256 of its file
+        self._published: dict[str, str] = {}  # name of a finished file -> its SHA-256
+
+    @property
+    def windows(self) -> list[Window]:
+        """The blocks that are done, row by row."""
+        return sorted(self._done)
+
+    def begin(self, key: Mapping[str, Any], *, resume: bool) -> None:
+        """Go on with the job that was begun here, or begin anew.
+
+        `key` (JSON values) says all that the pixels depend on. Raises NothingToResume if another job was begun here
+        and `resume` is set.
+        """
+        found = self._key()
+        if resume and found is not None:
+            self._compare(found, key)
+            self._replay()
+            return
+        self.discard()
+        storage.write_json(self.folder / JOB, dict(key))
+
+    def discard(self) -> None:
+        """Remove what is in the folder, but for its lock."""
+        self._done.clear()
+        self._published.clear()
+        for path in sorted(self.folder.iterdir(), key=lambda path: path.name != JOB):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != LOCK:
+                path.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove the folder: the job is done."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def holds(self, window: Window) -> bool:
+        """Tell whether a block of just this window is done."""
+        return window in self._done
+
+    def write(self, window: Window, products: Mapping[str, UInt8]) -> None:
+        """Keep a block. Raises StorageFailed."""
+        planes = [np.ascontiguousarray(products[name]).tobytes() for name in self._products]
+        data = zlib.compress(b"".join(planes), _LEVEL)
+        storage.write_bytes(self._path(window), data)
+        checksum = hashlib.sha256(data).hexdigest()
+        storage.append_line(self.folder / JOURNAL, json.dumps({"block": list(window), "sha256": checksum}))
+        self._done[window] = checksum
+
+    def read(self, window: Window) -> dict[str, UInt8]:
+        """Return the products of a block. Raises CorruptFile if it is not as it was written."""
+        path = self._path(window)
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != self._done[window]:
+            raise CorruptFile(f"{path} changed since it was written", "Run the command again with --resume")
+        values = np.frombuffer(zlib.decompress(data), np.uint8)
+        shapes = [(window.height, window.width, *((3,) if p == "colour" else ())) for p in self._products]
+        stops = np.cumsum([int(np.prod(shape)) for shape in shapes])
+        parts = np.split(values, stops[:-1])
+        return {p: part.reshape(s) for p, part, s in zip(self._products, parts, shapes, strict=True)}
+
+    def publish(self, made: Path, final: Path, *, overwrite: bool) -> None:
+        """Give a finished file of the folder its final name. Raises OutputExists, StorageFailed.
+
+        The journal knows of it before, so that a kill at any moment leaves no doubt whose file is found there.
+        """
+        overwrite = overwrite or self.is_ours(final)
+        checksum = storage.sha256(made)
+        storage.append_line(self.folder / JOURNAL, json.dumps({"publish": final.name, "sha256": checksum}))
+        with storage.replacing(final, overwrite=overwrite) as draft:
+            made.replace(draft)
+        self._published[final.name] = checksum
+
+    def is_ours(self, final: Path) -> bool:
+        """Tell whether a file of this name was published by this unfinished job, before it was killed."""
+        if not self._published:
+            self._replay_publications()
+        known = self._published.get(final.name)
+        return known is not None and final.is_file() and storage.sha256(final) == known
+
+    def _path(self, window: Window) -> Path:
+        return self.folder / f"block-{window.row}-{window.col}.z"
+
+    def _key(self) -> dict[str, Any] | None:
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads((self.folder / JOB).read_bytes())
+            return found if isinstance(found, dict) else None
+        return None
+
+    def _compare(self, found: Mapping[str, Any], key: Mapping[str, Any]) -> None:
+        key = json.loads(json.dumps(key))
+        other = sorted(name for name in {*found, *key} if found.get(name) != key.get(name))
+        if other:
+            changes = ", ".join(f"{name} was {found.get(name)!r}, is {key.get(name)!r}" for name in other)
+            raise NothingToResume(
+                f"the unfinished job in {self.folder} was another one: {changes}",
+                "Give the command as it was, or leave out --resume to begin anew",
+            )
+
+    def _replay(self) -> None:
+        """Take the blocks that the journal names and whose files are sound; the others are computed again."""
+        for entry in self._entries("block"):
+            window = Window(*entry["block"])
+            with contextlib.suppress(OSError):
+                if hashlib.sha256(self._path(window).read_bytes()).hexdigest() == entry["sha256"]:
+                    self._done[window] = entry["sha256"]
+
+    def _replay_publications(self) -> None:
+        self._published.update({entry["publish"]: entry["sha256"] for entry in self._entries("publish")})
+
+    def _entries(self, kind: str) -> list[dict[str, Any]]:
+        journal = self.folder / JOURNAL
+        lines = storage.read_lines(journal) if journal.is_file() else []
+        return [entry for entry in map(json.loads, lines) if kind in entry]

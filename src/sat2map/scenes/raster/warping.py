@@ -1,0 +1,86 @@
+"""A scene on another grid: read lazily through GDAL's warper, in the grid that the user asks for."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sat2map.errors import UnusableCrs, WrongResolution
+from sat2map.scenes.raster.header import Limits
+from sat2map.scenes.raster.place import Place
+
+# Authority and code; other spellings reach parsers that open files and addresses.
+CRS_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,15}:[A-Za-z0-9]{1,16}")
+
+
+@contextmanager
+def warped(dataset: Any, crs: str | None, res: float | None, limits: Limits) -> Iterator[Any]:
+    """Yield a dataset of the scene in `crs` (None: its own) with square pixels of `res` units (None: about as large).
+
+    Missing pixels are an alpha band of the result. Interpolated bilinearly, palettes by the nearest pixel. Raises
+    UnusableCrs if there is no way from one CRS to the other, WrongResolution if the result exceeds the limits.
+    """
+    from rasterio._err import CPLE_BaseError
+    from rasterio.enums import ColorInterp, Resampling
+    from rasterio.errors import RasterioError
+    from rasterio.vrt import WarpedVRT
+    from rasterio.warp import calculate_default_transform
+
+    place = Place.of(dataset)
+    if not place.crs or not place.is_known:
+        raise UnusableCrs(
+            "the scene has no CRS or no transform, so it cannot be brought to another grid",
+            "Leave out --output-crs and --res, or give the scene a CRS first (gdal_edit.py -a_srs)",
+        )
+    target = parse_crs(crs) if crs else place.crs
+    shape = {"gcps": place.gcps} if place.gcps else dict(
+        zip(("left", "bottom", "right", "top"), _bounds(dataset), strict=True)
+    )  # fmt: skip
+    try:
+        transform, width, height = calculate_default_transform(
+            place.crs, target, dataset.width, dataset.height, **shape, resolution=res
+        )
+    except (RasterioError, CPLE_BaseError) as error:
+        raise UnusableCrs(
+            f"there is no way from the CRS of the scene to {crs or 'itself'}: {' '.join(str(error).split())[:200]}",
+            "Choose an --output-crs on the same body, valid where the scene lies",
+        ) from error
+    if max(width, height) > limits.side or width * height * dataset.count > limits.decoded:
+        raise WrongResolution(
+            f"with --res {res} the result would have {width:,} x {height:,} px", "Give a larger --res"
+        )
+    is_palette = dataset.colorinterp[0] == ColorInterp.palette
+    has_alpha = ColorInterp.alpha in dataset.colorinterp
+    options = {
+        "src_crs": place.crs,
+        "crs": target,
+        "transform": transform,
+        "width": width,
+        "height": height,
+        "resampling": Resampling.nearest if is_palette else Resampling.bilinear,
+        "add_alpha": not has_alpha,
+    }
+    with WarpedVRT(dataset, **options) as vrt:
+        yield vrt
+
+
+def parse_crs(name: str) -> Any:
+    """Return a rasterio CRS from AUTHORITY:CODE. Raises UnusableCrs."""
+    from rasterio.crs import CRS
+    from rasterio.errors import CRSError
+
+    if CRS_NAME.fullmatch(name):
+        try:
+            return CRS.from_string(name)
+        except CRSError:
+            pass
+    raise UnusableCrs(f"{name!r} is no known CRS", "Write authority and code, e.g. EPSG:3857")
+
+
+def _bounds(dataset: Any) -> tuple[float, float, float, float]:
+    """Return left, bottom, right, top, also of rotated scenes."""
+    affine, height, width = dataset.transform, dataset.height, dataset.width
+    corners = [(0, 0), (width, 0), (0, height), (width, height)]
+    xs = [affine.a * col + affine.b * row + affine.c for col, row in corners]
+    ys = [affine.d * col + affine.e * row + affine.f for col, row in corners]
+    return min(xs), min(ys), max(xs), max(ys)
