@@ -18,7 +18,7 @@ from sat2map.errors import WrongBands
 from sat2map.grid import Window
 from sat2map.palette import BUILDING, CLASS_NAMES, HIGHWAY, ROAD
 from sat2map.scenes.translate import Progress
-from sat2map.scenes.vectors.buildings import right_angled
+from sat2map.scenes.vectors.buildings import house
 from sat2map.scenes.vectors.layers import DEFAULT, LAYERS, Layer
 from sat2map.scenes.vectors.paths import Networks, trace
 from sat2map.scenes.vectors.paths import Path as RoadPath
@@ -219,9 +219,7 @@ class Vectorizer:
         simple = simplified(exact, self._tolerance)
         if self._tolerance > 0 and self._options.right_angles and BUILDING in LAYERS[layer].classes:
             for number, polygon in enumerate(simple):
-                simple[number] = right_angled(
-                    exact[number], polygon, 2 * self._tolerance, self._options.overlap
-                )
+                simple[number] = house(exact[number], polygon, self._tolerance, self._options.overlap)
         return simple
 
     def _paths(self, window: Window) -> list[RoadPath]:

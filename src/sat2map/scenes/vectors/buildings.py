@@ -1,7 +1,7 @@
 """Right angles for buildings: walls run along one direction or across it.
 
-The direction is found from the walls themselves, walls are moved onto it, and the result is taken only if it still
-covers what was seen; otherwise the outline stays as it was.
+The direction is found from the walls themselves and walls are moved onto it; the result is taken only if it still
+covers what was seen, otherwise the outline stays as it was.
 """
 
 import cmath
@@ -18,23 +18,44 @@ if TYPE_CHECKING:
 Point = tuple[float, float]
 Wall = tuple[bool, float, float]  # lies along x; its y (its x if not); length
 
+COARSER = (1, 2, 4)  # tolerances of simplifications that are tried
+CORNER = 3.0  # tolerances; a corner must be worth a square of this side
+SHORTEST = 2.0  # tolerances; shorter walls are merged into their neighbours
+SLANTING = 1.3  # what an outline without right angles costs more
 
-def right_angled(exact: "Polygon", simple: "Polygon", shortest: float, overlap: float) -> "Polygon":
-    """Return `simple` with right angles, or `simple` itself where no such shape overlaps `exact` enough.
 
-    `exact` is the outline along the pixels and `simple` its simplification. Walls shorter than `shortest` are merged
-    into their neighbours. `overlap` is the least intersection over union with `exact`, 0 ... 1.
+def house(exact: "Polygon", simple: "Polygon", tolerance: float, overlap: float) -> "Polygon":
+    """Return the simplest shape that still covers a building; right-angled if one will do.
+
+    `exact` is the outline along the pixels and `simple` its simplification by `tolerance`. Coarser simplifications and
+    right-angled shapes of all of them compete: each pays for the area in which it differs from `exact`, and for its
+    corners. Nothing that overlaps `exact` by less than `overlap` (intersection over union) is taken but `simple` itself.
     """
-    best, covered = simple, overlap
-    for angle in _directions(simple):
-        shape = _squared(simple, angle, shortest)
-        if shape is None or not shape.is_valid:
+    corner = (CORNER * tolerance) ** 2
+    best, price = simple, math.inf
+    seen = 0
+    for coarseness in COARSER:
+        outline = simple if coarseness == 1 else exact.simplify(coarseness * tolerance)
+        count = len(outline.exterior.coords)
+        if count == seen:
             continue
-        common = shape.intersection(exact).area
-        share = common / (shape.area + exact.area - common)
-        if share > covered:
-            best, covered = shape, share
+        seen = count
+        squares = [
+            (_squared(outline, angle, SHORTEST * tolerance), 1.0) for angle in _directions(outline)
+        ]
+        for shape, factor in [(outline, SLANTING), *squares]:
+            if shape is None or not shape.is_valid:
+                continue
+            common = shape.intersection(exact).area
+            union = shape.area + exact.area - common
+            cost = factor * (union - common + corner * _corner_count(shape))
+            if cost < price and (common >= overlap * union or shape is simple):
+                best, price = shape, cost
     return best
+
+
+def _corner_count(polygon: "Polygon") -> int:
+    return sum(len(ring.coords) - 1 for ring in [polygon.exterior, *polygon.interiors])
 
 
 def _directions(polygon: "Polygon") -> Iterator[float]:

@@ -18,6 +18,8 @@ Floats = npt.NDArray[np.float64]
 Int32 = npt.NDArray[np.int32]
 Node = int
 
+BESIDE = 1.5  # widths of a road; what splits it also pushes its halves apart
+
 
 @dataclass(frozen=True)
 class Edge:
@@ -156,15 +158,53 @@ class Graph:
                 self._remove(number)
                 self._add(Edge(*ends, edge.line, edge.half, edge.kind, edge.confidence))
 
+    def collapse(self) -> bool:
+        """Make one edge of two that run side by side within about the width of one road; tells if there were any.
+
+        They lead round something small in the road: an arrow or a letter on a map, a tree or a car in a picture.
+        """
+        beside = defaultdict(list)
+        for number, edge in self.edges.items():
+            if edge.start != edge.stop:
+                beside[min(edge.start, edge.stop), max(edge.start, edge.stop)].append(number)
+        found = False
+        for (start, _), numbers in beside.items():
+            for one, other in zip(numbers[:-1], numbers[1:], strict=True):
+                if one in self.edges:
+                    first, second = (
+                        e if e.start == start else e.turned() for e in (self.edges[one], self.edges[other])
+                    )
+                    between = _between(first, second)
+                    if between is not None:
+                        self._remove(one)
+                        self._remove(other)
+                        self._add(between)
+                        found = True
+                        break  # a third edge is looked at in the next round
+        return found
+
     def clean(self, limits: Limits) -> None:
-        """Do all of this until nothing changes."""
-        self.merge()
-        while self.prune(limits):
+        """Do all of this until nothing changes; junctions are made one when the rest is done."""
+        for last in (False, True):
             self.merge()
-        self.contract()
-        self.merge()
-        while self.prune(limits):
-            self.merge()
+            while self.prune(limits) | self.collapse():
+                self.merge()
+            if not last:
+                self.contract()
+
+
+def _between(one: Edge, other: Edge) -> Edge | None:
+    """Return the middle of two edges with the same start and stop, None if they are further apart than a road is wide."""
+    count = max(len(one.line), len(other.line))
+    places = [np.round(np.linspace(0, len(edge.line) - 1, count)).astype(int) for edge in (one, other)]
+    first, second = one.line[places[0]], other.line[places[1]]
+    width = float(max(one.half[0], other.half[0]) + max(one.half[-1], other.half[-1]))
+    if np.hypot(*(first - second).T).max() > BESIDE * width:
+        return None
+    half = np.linspace(one.half[0], one.half[-1], count)
+    return Edge(
+        one.start, one.stop, (first + second) / 2, half, one.kind[places[0]], one.confidence[places[0]]
+    )
 
 
 def graph(paths: list[Path], frame: Frame) -> Graph:

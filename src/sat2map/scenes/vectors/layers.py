@@ -82,7 +82,9 @@ def _rgba(colour: Colour) -> str:
 
 
 def _symbol(kind: str, place: int, content: str) -> str:
-    return f'<symbol type="{kind}" name="{place}" alpha="1" clip_to_extent="1" force_rhr="0">{content}</symbol>'
+    return (
+        f'<symbol type="{kind}" name="{place}" alpha="1" clip_to_extent="1" force_rhr="0">{content}</symbol>'
+    )
 
 
 def _option(name: str, value: str) -> str:
@@ -124,5 +126,5 @@ def _line(colour: Colour, width_field: str, factor: float, metric: bool) -> str:
         f'<layer class="SimpleLine" enabled="1" locked="0" pass="{int(factor == 1.0)}">'
         f'<Option type="Map">{content}</Option><data_defined_properties><Option type="Map">'
         f'{_option("name", "")}<Option type="Map" name="properties">{bound}</Option>'
-        f'{_option("type", "collection")}</Option></data_defined_properties></layer>'
+        f"{_option('type', 'collection')}</Option></data_defined_properties></layer>"
     )

@@ -57,9 +57,7 @@ def _without_straight_corners(rings: Rings) -> Rings:
     before, after = _neighbours(rings)
     step = np.sign(rings.corners[after] - rings.corners)
     turns = (step != step[before]).any(1)
-    return Rings(
-        rings.corners[turns], np.concatenate([[0], np.cumsum(turns)])[rings.bounds], rings.owner
-    )
+    return Rings(rings.corners[turns], np.concatenate([[0], np.cumsum(turns)])[rings.bounds], rings.owner)
 
 
 def _keys(corners: Ints) -> Ints:

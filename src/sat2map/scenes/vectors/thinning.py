@@ -47,7 +47,9 @@ def centres(roads: Bools, window: Window, shape: tuple[int, int]) -> Centres:
     around = window.grown(1)
     ring = np.zeros((around.height, around.width), bool)
     inside = around.clipped(*shape).slices(around)
-    ring[inside] = line[MARGIN - 1 : MARGIN + 1 + window.height, MARGIN - 1 : MARGIN + 1 + window.width][inside]
+    ring[inside] = line[MARGIN - 1 : MARGIN + 1 + window.height, MARGIN - 1 : MARGIN + 1 + window.width][
+        inside
+    ]
     row, col = np.nonzero(ring[1:-1, 1:-1])
     codes = _codes(ring.ravel(), np.ravel_multi_index((row + 1, col + 1), ring.shape), ring.shape[1])
     return Centres(row, col, _links()[codes], squared_distance(roads, row + MARGIN, col + MARGIN))
