@@ -1,11 +1,13 @@
 """Synthetic GeoTIFFs: scenes of any kind of sample, mask, georeference and layout, written by rasterio."""
 
 import pathlib
+import warnings
 from typing import Any
 
 import numpy as np
 import rasterio
 from affine import Affine
+from rasterio.errors import NotGeoreferencedWarning
 
 UTM = "EPSG:32632"
 
@@ -43,16 +45,17 @@ def write(
     if crs is not None and not gcps:
         profile["crs"] = crs
     with (
+        warnings.catch_warnings(action="ignore", category=NotGeoreferencedWarning),
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK="YES", GDAL_PAM_ENABLED="NO"),
         rasterio.open(
             path, "w", driver="GTiff", height=height, width=width, count=bands, dtype=pixels.dtype, **profile
         ) as file,
     ):
+        if interp:
+            file.colorinterp = interp  # before the pixels: afterwards it would go into a file beside this one
         file.write(np.moveaxis(pixels, -1, 0))
         if gcps:
             file.gcps = gcps, rasterio.CRS.from_string(crs)
-        if interp:
-            file.colorinterp = interp
         if colormap:
             file.write_colormap(1, colormap)
         if mask is not None:

@@ -130,7 +130,7 @@ def opened(
             bidx=options.bidx, scale=options.scale, nodata=options.nodata,
         )  # fmt: skip
         check(card, pixels.shape[2], options.products)
-        place = raster.Place.of(dataset)
+        place = raster.Place.of(dataset, str(source))
         factors, notice = choose(raster.metres_per_pixel(place), card.metres_per_pixel, options.gsd)
         shown = Resampled(pixels, factors) if factors else pixels
         notices = [*_notices(dataset, pixels, place), *([notice] if notice else [])]

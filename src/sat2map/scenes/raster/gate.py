@@ -4,7 +4,7 @@ import os
 import stat
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +28,17 @@ def open_scene(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) ->
     """Yield a rasterio dataset of a local GeoTIFF, opened for reading.
 
     Raises FileMissing for what is no regular file, UnsupportedFormat for other formats or kinds of samples,
-    ImageTooLarge by the header alone, CorruptImage if GDAL cannot open the file, or fails inside the block.
+    ImageTooLarge by the header alone, CorruptImage if GDAL cannot open the file.
     """
     import rasterio
 
     real = regular_file(path)
     page = check_header(real, limits)
-    with rasterio.Env(**ENVIRONMENT), translated_errors(path):
-        with without_warnings():
-            dataset = rasterio.open(real, driver="GTiff", sharing=False)
-        with dataset:
+    with rasterio.Env(**ENVIRONMENT), ExitStack() as stack:
+        with translated_errors(path), without_warnings():
+            dataset = stack.enter_context(rasterio.open(real, driver="GTiff", sharing=False))
             check_dataset(dataset, page, path, limits)
-            yield dataset
+        yield dataset
 
 
 @contextmanager
@@ -70,7 +69,10 @@ def regular_file(path: str | os.PathLike[str]) -> Path:
 
 @contextmanager
 def translated_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Raise CorruptImage, or ImageTooLarge for lack of memory, instead of what rasterio and GDAL raise."""
+    """Raise CorruptImage, or ImageTooLarge for lack of memory, instead of what rasterio and GDAL raise.
+
+    For calls of rasterio only: it has plain errors of Python for some kinds of damage (no colour table, bad text).
+    """
     from rasterio._err import CPLE_BaseError
     from rasterio.errors import RasterioError
 
@@ -80,7 +82,7 @@ def translated_errors(path: str | os.PathLike[str]) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise ImageTooLarge(f"{path} needs more memory than there is", "Use a smaller --window") from error
-    except (RasterioError, CPLE_BaseError) as error:
+    except (RasterioError, CPLE_BaseError, ValueError, KeyError, OverflowError) as error:
         cause = error.__cause__ or error
         text = " ".join(str(cause).split())[:300] or type(cause).__name__
         raise CorruptImage(

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sat2map.scenes.raster.gate import translated_errors
+
 WGS84 = 6_378_137.0, 1 / 298.257223563  # semi-major axis in metres, flattening
 
 
@@ -20,12 +22,17 @@ class Place:
     width: int = field(default=0)
 
     @classmethod
-    def of(cls, dataset: Any) -> "Place":
-        """Read the georeference of a dataset."""
+    def of(cls, dataset: Any, name: str = "the scene") -> "Place":
+        """Read the georeference of a dataset. Raises CorruptImage."""
+        with translated_errors(name):
+            return cls._of(dataset)
+
+    @classmethod
+    def _of(cls, dataset: Any) -> "Place":
         gcps, gcp_crs = dataset.gcps
         has_transform = not dataset.transform.is_identity
         return cls(
-            crs=dataset.crs or gcp_crs,
+            crs=None if _says_nothing(dataset.crs) else dataset.crs or gcp_crs,
             transform=dataset.transform if has_transform else None,
             gcps=() if has_transform else tuple(gcps),
             rpcs=dataset.rpcs,
@@ -50,6 +57,11 @@ class Place:
     def moved(self, **changes: Any) -> "Place":
         """Return another place with some fields replaced."""
         return replace(self, **changes)
+
+
+def _says_nothing(crs: Any) -> bool:
+    """Tell whether this is what GDAL makes of a file that says AREA_OR_POINT and no CRS."""
+    return crs is not None and crs.to_wkt().startswith('LOCAL_CS["unnamed",UNIT["unknown"')
 
 
 def metres_per_pixel(place: Place) -> tuple[float, float] | None:

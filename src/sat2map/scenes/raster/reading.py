@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from sat2map.grid import Window
 from sat2map.scenes.raster.bands import Bands, choose
+from sat2map.scenes.raster.gate import translated_errors
 from sat2map.scenes.raster.scaling import Scale, from_sample, same_for_all, to_bytes
 from sat2map.scenes.resolution import MISSING
 
@@ -21,7 +22,7 @@ _SAMPLES = 32  # per axis: windows of a sample for percentiles, and px per side 
 
 
 class RasterSource:
-    """Reads a dataset; from one thread only, as GDAL demands. Errors come through `gate.translated_errors`."""
+    """Reads a dataset; from one thread only, as GDAL demands. Raises CorruptImage for damaged pixels."""
 
     def __init__(
         self,
@@ -34,13 +35,15 @@ class RasterSource:
         nodata: float | None = None,
     ) -> None:
         """Give `needed` bands; `bidx`, `scale`, `nodata` are what the user says. Raises what `choose` raises."""
-        self._dataset = dataset
-        self.bands: Bands = choose(dataset, bidx, needed, name)
+        self._dataset, self._name = dataset, name
         self._nodata = nodata
-        self._palette = _palette(dataset, self.bands)
+        with translated_errors(name):
+            self.bands: Bands = choose(dataset, bidx, needed, name)
+            self._palette = _palette(dataset, self.bands)
         self._recent: deque[tuple[Window, Bool]] = deque(maxlen=_KEPT)
         self.sampled = False  # whether the scale comes from a sample of the scene
-        self.scale = self._choose_scale(scale)
+        with translated_errors(name):
+            self.scale = self._choose_scale(scale)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -61,8 +64,9 @@ class RasterSource:
 
     def read(self, window: Window) -> UInt8:
         """Return (height, width, bands) of a window inside the scene."""
-        samples = self._samples(window)
-        valid = self._valid(window, samples)
+        with translated_errors(self._name):
+            samples = self._samples(window)
+            valid = self._valid(window, samples)
         pixels = self._colours(samples)
         if valid is not None:
             pixels[~valid] = MISSING
@@ -76,7 +80,8 @@ class RasterSource:
         for known, valid in self._recent:
             if known.covers(window):
                 return valid[window.slices(known)]
-        found = self._valid(window, self._samples(window))
+        with translated_errors(self._name):
+            found = self._valid(window, self._samples(window))
         assert found is not None, "a scene with missing pixels has a mask"
         return found
 
@@ -182,7 +187,8 @@ def _palette(dataset: Any, bands: Bands) -> UInt8 | None:
         return None
     table = np.zeros((1 << 16 if dataset.dtypes[bands.read[0] - 1] == "uint16" else 1 << 8, 4), np.uint8)
     for number, colour in dataset.colormap(bands.read[0]).items():
-        table[number] = colour
+        if number < len(table):
+            table[number] = colour
     return table
 
 
