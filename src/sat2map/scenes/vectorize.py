@@ -30,7 +30,6 @@ from sat2map.scenes.vectors.sources import (
     Affine,
     ClassSource,
     Raster,
-    UInt8,
     read_mirrored,
     read_padded,
 )
@@ -102,18 +101,17 @@ def vectorize(
     frame, metric, notices = _frame(source, options)
     unit = "m" if metric else "px"
     columns = [f"area_{unit}2", f"length_{unit}", f"width_{unit}", *(["confidence"] if confidence else [])]
-    with replacing_all(files, overwrite=overwrite) as temporary:
-        with _staging(temporary[0], driver) as staged:
-            writer = LayerWriter(staged, source.crs, layers, columns, together=driver == "GeoJSON")
-            Vectorizer(source, confidence, options, frame, layers, writer, unit).run(on_progress)
-            writer.finish()
-            if driver == "GPKG":
-                add_styles(staged, layers, f"width_{unit}", metric and source.crs is not None)
-            elif driver == "GeoJSON":
-                convert(staged, TOGETHER, temporary[0], driver, "Unknown", source.crs)
-            else:
-                for layer, path in zip(layers, temporary, strict=True):
-                    convert(staged, layer.name, path, driver, TYPES[layer.kind], source.crs)
+    with replacing_all(files, overwrite=overwrite) as temporary, _staging(temporary[0], driver) as staged:
+        writer = LayerWriter(staged, source.crs, layers, columns, together=driver == "GeoJSON")
+        Vectorizer(source, confidence, options, frame, layers, writer, unit).run(on_progress)
+        writer.finish()
+        if driver == "GPKG":
+            add_styles(staged, layers, f"width_{unit}", metric and source.crs is not None)
+        elif driver == "GeoJSON":
+            convert(staged, TOGETHER, temporary[0], driver, "Unknown", source.crs)
+        else:
+            for layer, path in zip(layers, temporary, strict=True):
+                convert(staged, layer.name, path, driver, TYPES[layer.kind], source.crs)
     return Summary(files, writer.counts, notices)
 
 

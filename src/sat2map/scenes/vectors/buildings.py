@@ -29,7 +29,8 @@ def house(exact: "Polygon", simple: "Polygon", tolerance: float, overlap: float)
 
     `exact` is the outline along the pixels and `simple` its simplification by `tolerance`. Coarser simplifications and
     right-angled shapes of all of them compete: each pays for the area in which it differs from `exact`, and for its
-    corners. Nothing that overlaps `exact` by less than `overlap` (intersection over union) is taken but `simple` itself.
+    corners. But for `simple` itself, nothing is taken that overlaps `exact` by less than `overlap`, the intersection
+    over the union.
     """
     corner = (CORNER * tolerance) ** 2
     best, price = simple, math.inf
@@ -40,9 +41,7 @@ def house(exact: "Polygon", simple: "Polygon", tolerance: float, overlap: float)
         if count == seen:
             continue
         seen = count
-        squares = [
-            (_squared(outline, angle, SHORTEST * tolerance), 1.0) for angle in _directions(outline)
-        ]
+        squares = [(_squared(outline, angle, SHORTEST * tolerance), 1.0) for angle in _directions(outline)]
         for shape, factor in [(outline, SLANTING), *squares]:
             if shape is None or not shape.is_valid:
                 continue

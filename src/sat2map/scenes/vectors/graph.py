@@ -3,6 +3,7 @@
 Everything is done in an order given by the positions of pixels, so that a network has one result however it was found.
 """
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -169,7 +170,7 @@ class Graph:
                 beside[min(edge.start, edge.stop), max(edge.start, edge.stop)].append(number)
         found = False
         for (start, _), numbers in beside.items():
-            for one, other in zip(numbers[:-1], numbers[1:], strict=True):
+            for one, other in itertools.pairwise(numbers):
                 if one in self.edges:
                     first, second = (
                         e if e.start == start else e.turned() for e in (self.edges[one], self.edges[other])
@@ -194,7 +195,7 @@ class Graph:
 
 
 def _between(one: Edge, other: Edge) -> Edge | None:
-    """Return the middle of two edges with the same start and stop, None if they are further apart than a road is wide."""
+    """Return the middle of two edges with the same start and stop, None if they are too far apart for one road."""
     count = max(len(one.line), len(other.line))
     places = [np.round(np.linspace(0, len(edge.line) - 1, count)).astype(int) for edge in (one, other)]
     first, second = one.line[places[0]], other.line[places[1]]

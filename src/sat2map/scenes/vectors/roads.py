@@ -1,6 +1,7 @@
-"""From the graph of a network to the lines of its roads: straight into junctions, smooth between, with class and width."""
+"""From the graph of a network to lines: straight into junctions, smooth between them, with class and width."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -77,10 +78,7 @@ def _stretches(edge: Edge) -> list[slice]:
     steps = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(edge.line, axis=0).T))])
     least = 4 * float(np.median(edge.half))
     while len(cuts) > 2:
-        lengths = [
-            float(steps[min(stop, len(kind) - 1)] - steps[start])
-            for start, stop in zip(cuts[:-1], cuts[1:], strict=True)
-        ]
+        lengths = [float(steps[min(stop, len(kind) - 1)] - steps[start]) for start, stop in pairwise(cuts)]
         short = min(range(len(lengths)), key=lambda i: (lengths[i], i))
         if lengths[short] >= least:
             break
@@ -89,7 +87,7 @@ def _stretches(edge: Edge) -> list[slice]:
             edge, slice(cuts[short], cuts[short + 1])
         ):
             del cuts[short]
-    return [slice(start, stop) for start, stop in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [slice(start, stop) for start, stop in pairwise(cuts)]
 
 
 def _smooth(line: Floats) -> Floats:
@@ -104,14 +102,24 @@ def _smooth(line: Floats) -> Floats:
 
 def _begin(net: Graph, edge: Edge, line: Floats, frame: Frame, shape: tuple[int, int]) -> Floats:
     """Lead the beginning of a line to its junction, or to the end of the road."""
-    half = float(edge.half[0])
     if net.degree(edge.start) == 1:
-        return np.concatenate([[_tip(edge.line, half, frame, shape)], line])
+        first = _full(edge)
+        tip = _tip(edge.line[first:], float(edge.half[first]), frame, shape)
+        return np.concatenate([[tip], line[min(first, len(line) - 1) :]])
+    half = float(edge.half[0])
     node = net.place[edge.start]
     # Near a junction the middle of a road is drawn towards the other roads: go straight there instead.
     far = np.hypot(*(line - node).T) >= half
     first = int(far.argmax()) if far.any() else len(line) - 1
     return np.concatenate([[node], line[min(first, len(line) - 1) :]])
+
+
+def _full(edge: Edge) -> int:
+    """Where the road has its full width: before that, thinning leads to a corner of its end."""
+    usual = float(np.median(edge.half))
+    reach = max(len(edge.half) // 3, 1)
+    full = np.flatnonzero(edge.half[:reach] >= 0.9 * usual)
+    return int(full[0]) if len(full) else 0
 
 
 def _tip(line: Floats, half: float, frame: Frame, shape: tuple[int, int]) -> Floats:

@@ -1,5 +1,6 @@
 """Polygons of finished regions, in metres: small ones left out, lines made simple."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ class Frame(NamedTuple):
     @property
     def pixel(self) -> float:
         """Side of a square with the area of a pixel."""
-        return (self.across * self.down) ** 0.5
+        return math.sqrt(self.across * self.down)
 
     def place(self, row_col: npt.NDArray[np.number]) -> Floats:
         """(n, 2) row, col of pixel corners -> (n, 2) x, y."""
@@ -53,9 +54,10 @@ def shapes(regions: Sequence[Region], frame: Frame, *, fill: float = 0.0) -> Geo
 
 
 def simplified(polygons: Geometries, tolerance: float) -> Geometries:
-    """Return the polygons with fewer corners, none moved by more than `tolerance`, and each still valid.
+    """Return the polygons with fewer corners, each still valid, and outlines moved by about `tolerance` at most.
 
-    Douglas and Peucker's method in the form of GEOS, which keeps the rings of a polygon from crossing.
+    Douglas and Peucker's method in the form of GEOS, which keeps the rings of a polygon from crossing; around the
+    point where a ring begins, it may move by twice as much.
     """
     import shapely
 

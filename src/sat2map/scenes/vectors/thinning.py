@@ -3,8 +3,8 @@
 Thinning by Z. Guo and R. W. Hall, "Parallel thinning with two-subiteration algorithms", CACM 32 (1989), algorithm A1.
 Each of its subiterations looks at the eight neighbours of a pixel, and at most `ROUNDS` rounds of two subiterations are
 run: so what becomes of a pixel depends on the pixels within 2 · `ROUNDS` of it and on nothing else, and a block that is
-read with such a margin gives exactly what the whole scene gives. Roads of up to about 2 · `ROUNDS` px become lines of one
-pixel; of wider areas a patch is left in the middle, where the graph has one junction.
+read with such a margin gives exactly what the whole scene gives. Roads of up to about 2 · `ROUNDS` px become lines of
+one pixel; of wider areas a patch is left in the middle, where the graph has one junction.
 """
 
 from functools import cache
@@ -135,4 +135,5 @@ def _links() -> Ints:
     linked = near.copy()
     for corner in (1, 3, 5, 7):
         linked[corner] &= ~near[corner - 1] & ~near[(corner + 1) % 8]
-    return (linked << np.arange(8)[:, None]).sum(0)
+    codes: Ints = (linked << np.arange(8)[:, None]).sum(0)
+    return codes
