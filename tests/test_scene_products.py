@@ -1,6 +1,7 @@
 """A georeferenced scene becomes COGs on its grid: what the model says of it, and nothing where there is nothing."""
 
 import pathlib
+import random
 from xml.etree import ElementTree
 
 import numpy as np
@@ -11,10 +12,17 @@ from rio_cogeo.cogeo import cog_validate
 
 import fakes
 import geotiffs
+import tiny
+from sat2map.bundle import find
+from sat2map.cli.main import main
 from sat2map.errors import OutputExists, UnsuitableModel, UnsupportedFormat
+from sat2map.grid import Window
+from sat2map.images import write_image
+from sat2map.runtime import OnnxTranslator
 from sat2map.scenes.georeferenced import SceneOptions, translate_scene
-from sat2map.scenes.pictures import translate_image
-from sat2map.scenes.translate import PRODUCTS
+from sat2map.scenes.pictures import Canvas, Picture, translate_image
+from sat2map.scenes.translate import PRODUCTS, translate
+from sat2map.storage import sha256
 
 HEIGHT, WIDTH = 533, 709
 
@@ -159,3 +167,108 @@ def test_refusals_leave_the_folder_as_it_was(tmp_path):
         with pytest.raises(error):
             translate_scene(model, source, tmp_path / out, options)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+# -- windows, order, workers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("windowing", ["exact", "blend"])
+def test_windows_and_workers_change_no_byte_of_the_files(windowing, tmp_path):
+    pixels = geotiffs.texture(HEIGHT, WIDTH)
+    mask = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH) % 1000 > 3
+    mask[64:300, 70:400] = False
+    geotiffs.write(tmp_path / "in.tif", pixels, mask=mask)
+    card = fakes.card(cell=64, halo=8 if windowing == "exact" else 32, windowing=windowing)
+    made = set()
+    for window in (256, 512, 1024, 2048):
+        for jobs in (1, 2):
+            model = fakes.FakeTranslator(card)
+            options = SceneOptions(products=PRODUCTS, window=window, jobs=jobs, overwrite=True)
+            translate_scene(model, tmp_path / "in.tif", tmp_path / "out.tif", options)
+            made.add(tuple(product(tmp_path / "out.tif", name).read_bytes() for name in PRODUCTS))
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize("window", [64, 256, 512])
+def test_the_order_of_blocks_changes_no_pixel(window):
+    pixels = geotiffs.texture(HEIGHT, WIDTH)
+    expected = translate_image(translator(), pixels, PRODUCTS)
+    canvas = Canvas(HEIGHT, WIDTH)
+    found: list[Window] = []
+
+    def note(block: Window) -> bool:
+        found.append(block)
+        return False
+
+    translate(translator(), Picture(pixels), canvas, PRODUCTS, window=window, wanted=note)
+    random.Random(window).shuffle(found)
+    for block in found:
+        translate(translator(), Picture(pixels), canvas, PRODUCTS, window=window, wanted=block.__eq__)
+    assert all((canvas.products[name] == expected[name]).all() for name in PRODUCTS)
+
+
+def test_the_map_of_a_real_scene_does_not_depend_on_windows(shared, tmp_path):
+    scene = next((shared / "data" / "aerial" / "inria-austin-0.3m").glob("*[!k].tif"))
+    made = set()
+    for window, jobs in ((256, 2), (1024, 1)):
+        options = SceneOptions(products=PRODUCTS, window=window, jobs=jobs, overwrite=True)
+        translate_scene(translator(), scene, tmp_path / "out.tif", options)
+        made.add(tuple(product(tmp_path / "out.tif", name).read_bytes() for name in PRODUCTS))
+    assert len(made) == 1
+
+
+# -- the command --------------------------------------------------------------------------------------------------
+
+
+def test_the_command_names_the_map_itself_and_takes_options(tmp_path, capsys):
+    bundle = tiny.bundle(tmp_path / "model").folder
+    pixels = geotiffs.texture(60, 70, 4).astype(np.uint16) * 40
+    source = geotiffs.write(tmp_path / "ortho.tif", pixels, photometric="minisblack")
+    command = ["translate", str(source), "--model", str(bundle), "--products", "colour,classes"]
+    assert main([*command, "--bidx", "4,2,1", "--scale", "0,8000", "--co", "compress=ZSTD", "-j", "1"]) == 0
+    said = capsys.readouterr()
+    assert said.out.split() == [str(tmp_path / f"ortho_map{name}.tif") for name in ("", "_classes")]
+    shown = np.floor(pixels[..., [3, 1, 0]] / 8000 * 255 + 0.5).clip(0, 255).astype(np.uint8)
+    expected = translate_image(OnnxTranslator(find(bundle)), shown, ("colour", "classes"))
+    for name in ("colour", "classes"):
+        assert (read(product(tmp_path / "ortho_map.tif", name)) == expected[name]).all()
+    with rasterio.open(tmp_path / "ortho_map.tif") as file:
+        assert file.compression.name == "zstd" and file.tags()["SAT2MAP_SCALING"].startswith("0 to 8000")
+        assert file.tags()["SAT2MAP_MODEL_SHA256"] == sha256(bundle / "model.onnx")
+    assert main(command) == 2 and "already exists" in capsys.readouterr().err
+    assert main([*command, "--overwrite"]) == 0
+    assert "chosen from the scene" in capsys.readouterr().err
+
+
+def test_options_of_scenes_are_refused_where_they_mean_nothing(tmp_path, capsys):
+    bundle = tiny.bundle(tmp_path / "model").folder
+    write_image(tmp_path / "photo.png", geotiffs.texture(30, 40), overwrite=False)
+    source = geotiffs.write(tmp_path / "in.tif", geotiffs.texture(30, 40))
+    out, png = str(tmp_path / "out.tif"), str(tmp_path / "out.png")
+    for arguments, says in [
+        ([str(tmp_path / "photo.png"), png, "--bidx", "1"], "--bidx"),
+        ([str(source), png, "--resume"], "--resume"),
+        ([str(tmp_path / "photo.png")], "OUT"),
+        ([str(source), out, "--scale", "5,5"], "--scale"),
+        ([str(source), out, "--scale", "0,nan"], "--scale"),
+        ([str(source), out, "--co", "SOURCE=/etc/passwd"], "--co"),
+        ([str(source), out, "--co", "COMPRESS=../x"], "--co"),
+        ([str(source), out, "--bidx", "1.5"], "--bidx"),
+        ([str(source), out, "--gsd", "0"], "--gsd"),
+    ]:
+        assert main(["translate", *arguments, "--model", str(bundle)]) == 2, arguments
+        assert says in capsys.readouterr().err
+    assert main(["translate", str(source), png, "--model", str(bundle)]) == 0, "a scene may become a picture"
+
+
+@pytest.mark.parametrize("compression", ["JPEG", "WEBP", "LZW"])
+def test_lossy_colours_leave_classes_exact(compression, tmp_path):
+    source = geotiffs.write(tmp_path / "in.tif", geotiffs.texture(100, 120))
+    options = SceneOptions(products=PRODUCTS, creation={"COMPRESS": compression})
+    translate_scene(translator(), source, tmp_path / "out.tif", options)
+    expected = translate_image(translator(), geotiffs.texture(100, 120), PRODUCTS)
+    for name in ("classes", "confidence"):
+        assert (read(product(tmp_path / "out.tif", name)) == expected[name]).all()
+    with rasterio.open(tmp_path / "out.tif") as file:
+        assert file.compression.name == compression.lower()
+        assert np.abs(np.moveaxis(file.read(), 0, -1).astype(int) - expected["colour"]).mean() < 12

@@ -54,13 +54,13 @@ def choose(
     ratio = max(size / target, target / size)
     if ratio > ABSURD:
         raise WrongResolution(
-            f"the scene has {size:.3g} m per pixel, {ratio:.3g} times more or less than the {target:g} m asked for",
+            f"the scene has {_show(size)} m per pixel, {ratio:.3g} times more or less than the {target:g} m asked for",
             f"Choose a --gsd within {ABSURD:g} times of the scene's",
         )
     if not told and ratio > TOO_FAR:
         raise WrongResolution(
-            f"the scene has {size:.3g} m per pixel and the model was trained at {model:g} m, {ratio:.3g} times apart",
-            f"Use other imagery; to try it nevertheless: --gsd {model:g} (resampled) or --gsd {size:.3g} (as it is)",
+            f"the scene has {_show(size)} m per pixel and the model was trained at {model:g} m, {ratio:.3g} times off",
+            f"Use other imagery; to try it nevertheless: --gsd {model:g} (resampled) or --gsd {_show(size)} (as it is)",
         )
     if max(max(side / target, target / side) for side in scene) <= CLOSE:
         apart = max(size / model, model / size)
@@ -68,13 +68,15 @@ def choose(
             return None, None
         return (
             None,
-            f"the scene is shown to the model at {size:.3g} m per pixel; it was trained at {model:g} m",
+            f"the scene is shown to the model at {_show(size)} m per pixel; it was trained at {model:g} m",
         )
     factors = Factors(target / scene[0], target / scene[1])
-    notice = (
-        f"the scene has {size:.3g} m per pixel; it is translated at {target:g} m and written on its own grid"
-    )
+    notice = f"the scene has {_show(size)} m per pixel; it is translated at {target:g} m and written on its own grid"
     return factors, notice if ratio > WORTH_A_NOTICE or told else None
+
+
+def _show(metres: float) -> str:
+    return f"{metres:.0f}" if metres >= 100 else f"{metres:.3g}"
 
 
 class Scene(Protocol):

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sat2map.errors import UnusableCrs
 from sat2map.scenes.raster.gate import translated_errors
 
 WGS84 = 6_378_137.0, 1 / 298.257223563  # semi-major axis in metres, flattening
@@ -69,7 +70,7 @@ def metres_per_pixel(place: Place) -> tuple[float, float] | None:
 
     Measured on the WGS 84 ellipsoid at the middle of the scene, so that degrees and the stretched metres of Web
     Mercator come out right; on another body, or where there is no way to longitudes and latitudes, in the units of
-    the CRS.
+    the CRS. Raises UnusableCrs if the coordinates cannot be what the CRS says.
     """
     affine = place.affine()
     if affine is None or not place.crs:
@@ -81,7 +82,11 @@ def metres_per_pixel(place: Place) -> tuple[float, float] | None:
         return _by_units(place.crs, corners)
     (east, north), *others = degrees
     if not all(math.isfinite(value) for point in degrees for value in point) or abs(north) > 90:
-        return None
+        raise UnusableCrs(
+            f"the CRS {place.crs.to_string()[:60]} cannot be right: the middle of the scene would lie at "
+            f"{north:.6g} degrees of latitude",
+            "Give the scene the CRS that its coordinates are in: gdal_edit.py -a_srs",
+        )
     per_degree_north, per_degree_east = _metres_per_degree(north)
     lengths = [
         math.hypot((lat - north) * per_degree_north, ((lon - east + 180) % 360 - 180) * per_degree_east)
@@ -98,14 +103,14 @@ def _apply(affine: Any, col: float, row: float) -> tuple[float, float]:
 def _degrees(crs: Any, points: list[tuple[float, float]]) -> list[tuple[float, float]] | None:
     """Return longitudes and latitudes, or None if the CRS has none on Earth."""
     from rasterio._err import CPLE_BaseError
-    from rasterio.errors import RasterioError
+    from rasterio.errors import CRSError, RasterioError
     from rasterio.warp import transform
 
     if crs.is_geographic:
         return points
     try:
         east, north = transform(crs, "EPSG:4326", *zip(*points, strict=True))
-    except (RasterioError, CPLE_BaseError):
+    except (CRSError, RasterioError, CPLE_BaseError):
         return None
     return list(zip(east, north, strict=True))
 

@@ -37,7 +37,8 @@ def to_bytes(samples: npt.NDArray[Any], scale: Scale | None) -> UInt8:
         return samples.astype(np.uint8, copy=False)
     out = np.empty(samples.shape, np.uint8)
     for band, low, high, result in zip(samples, scale.low, scale.high, out, strict=True):
-        levels = (band.astype(np.float64) - low) * (255 / (high - low)) + 0.5
+        with np.errstate(all="ignore"):  # signalling NaN, numbers beyond all measure
+            levels = (band.astype(np.float64) - low) * (255 / (high - low)) + 0.5
         np.nan_to_num(levels, copy=False, nan=0.0, posinf=255.0, neginf=0.0)
         result[:] = np.floor(levels).clip(0, 255)
     return out
@@ -45,11 +46,13 @@ def to_bytes(samples: npt.NDArray[Any], scale: Scale | None) -> UInt8:
 
 def from_sample(values: Sequence[npt.NDArray[Any]], bands: int) -> Scale:
     """Return the percentiles of the finite ones among the sampled values; 0 to 1 if there are none."""
-    finite = [part[np.isfinite(part)].astype(np.float64) for part in values]
+    with np.errstate(all="ignore"):
+        finite = [part[np.isfinite(part)].astype(np.float64) for part in values]
     together = np.concatenate(finite) if finite else np.empty(0)
     if not together.size:
         return same_for_all(0.0, 1.0, bands)
-    low, high = (float(value) for value in np.percentile(together, PERCENTILES))
+    with np.errstate(all="ignore"):
+        low, high = (float(value) for value in np.percentile(together, PERCENTILES))
     if high <= low:  # one value everywhere
         high = low + max(abs(low) * 1e-6, 1.0)
     return same_for_all(low, high, bands)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sat2map.errors import UnusableCrs, WrongResolution
+from sat2map.scenes.raster.gate import without_warnings
 from sat2map.scenes.raster.header import Limits
 from sat2map.scenes.raster.place import Place
 
@@ -20,9 +21,7 @@ def warped(dataset: Any, crs: str | None, res: float | None, limits: Limits) -> 
     Missing pixels are an alpha band of the result. Interpolated bilinearly, palettes by the nearest pixel. Raises
     UnusableCrs if there is no way from one CRS to the other, WrongResolution if the result exceeds the limits.
     """
-    from rasterio._err import CPLE_BaseError
     from rasterio.enums import ColorInterp, Resampling
-    from rasterio.errors import RasterioError
     from rasterio.vrt import WarpedVRT
     from rasterio.warp import calculate_default_transform
 
@@ -36,15 +35,11 @@ def warped(dataset: Any, crs: str | None, res: float | None, limits: Limits) -> 
     shape = {"gcps": place.gcps} if place.gcps else dict(
         zip(("left", "bottom", "right", "top"), _bounds(dataset), strict=True)
     )  # fmt: skip
-    try:
+    # Without warnings, because rasterio uses an operator that newer versions of affine advise against.
+    with _ways(crs or "its own CRS"), without_warnings():
         transform, width, height = calculate_default_transform(
             place.crs, target, dataset.width, dataset.height, **shape, resolution=res
         )
-    except (RasterioError, CPLE_BaseError) as error:
-        raise UnusableCrs(
-            f"there is no way from the CRS of the scene to {crs or 'itself'}: {' '.join(str(error).split())[:200]}",
-            "Choose an --output-crs on the same body, valid where the scene lies",
-        ) from error
     if max(width, height) > limits.side or width * height * dataset.count > limits.decoded:
         raise WrongResolution(
             f"with --res {res} the result would have {width:,} x {height:,} px", "Give a larger --res"
@@ -60,8 +55,25 @@ def warped(dataset: Any, crs: str | None, res: float | None, limits: Limits) -> 
         "resampling": Resampling.nearest if is_palette else Resampling.bilinear,
         "add_alpha": not has_alpha,
     }
-    with WarpedVRT(dataset, **options) as vrt:
+    with _ways(crs or "its own CRS"), without_warnings():
+        vrt = WarpedVRT(dataset, **options)
+    with vrt:
         yield vrt
+
+
+@contextmanager
+def _ways(target: str) -> Iterator[None]:
+    """Raise UnusableCrs instead of what rasterio says when PROJ finds no way."""
+    from rasterio._err import CPLE_BaseError
+    from rasterio.errors import CRSError, RasterioError
+
+    try:
+        yield
+    except (CRSError, RasterioError, CPLE_BaseError) as error:
+        raise UnusableCrs(
+            f"there is no way from the CRS of the scene to {target}: {' '.join(str(error).split())[:200]}",
+            "Choose an --output-crs on the same body, valid where the scene lies",
+        ) from error
 
 
 def parse_crs(name: str) -> Any:

@@ -162,6 +162,7 @@ def finalise(plain: Path, cog: Path, layer: Layer, creation: Mapping[str, str]) 
         "BIGTIFF": "IF_SAFER",
         "OVERVIEW_RESAMPLING": layer.overviews,
         "OVERVIEWS": "AUTO",
+        "NUM_THREADS": "2",  # of compression; the file is the same for any number
         **{key: value for key, value in creation.items() if layer.product == "colour" or key != "QUALITY"},
     }
     is_lossy = options["COMPRESS"].upper() in LOSSY
