@@ -154,7 +154,7 @@ def squared(classes: np.ndarray) -> tuple[object, object]:
     """(outline along the pixels, house) of class 1."""
     (region,) = (r for r in regions(classes, 128) if r.class_ == 1)
     exact = shapes([region], PIXELS)
-    return exact[0], house(exact[0], simplified(exact, 1.0)[0], 1.0, 0.75)
+    return exact[0], house(exact[0], simplified(exact, 0.75)[0], 0.75, 0.75)
 
 
 @pytest.mark.parametrize("degrees", [0, 7, 20, 33, 45, 61, 80])
@@ -198,6 +198,6 @@ def test_true_maps_come_back_from_their_polygons(shared) -> None:
         exact = shapes(found, PIXELS)
         assert np.array_equal(burned(exact, values, classes.shape), classes)
         order = np.argsort(-shapely.area(exact))  # small ones last, as in a map
-        simple = simplified(exact, 1.0)
+        simple = simplified(exact, 0.75)
         again = burned(list(simple[order]), [values[i] for i in order], classes.shape)
         assert (again == classes).mean() > 0.9

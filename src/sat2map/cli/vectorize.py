@@ -59,7 +59,7 @@ class LayerList(click.ParamType[tuple[str, ...]]):
     "--simplify",
     type=click.FloatRange(min=0),
     metavar="M",
-    help="How far a line may move to be simpler; the side of a pixel if not given, 0 for not at all.",
+    help="How far a line may move to be simpler; 3/4 of a pixel if not given, 0 for not at all.",
 )
 @click.option(
     "--min-road",

@@ -47,6 +47,9 @@ from sat2map.scenes.vectors.writing import (
 )
 
 BLOCK = 1024  # px per side of what is read at a time
+STAIRS = (
+    0.75  # px; the stairs of a slanting line are 0.71 px high at most, and what is smaller than these is kept
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class VectorOptions:
 
     layers: tuple[str, ...] = DEFAULT  # names in `vectors.layers.LAYERS`
     min_area: float = 10.0  # square metres; smaller polygons are left out and smaller holes filled
-    simplify: float | None = None  # metres that a line may move; None: the side of a pixel; 0: not at all
+    simplify: float | None = None  # metres that a line may move; None: 3/4 of a pixel; 0: not at all
     right_angles: bool = True  # for buildings
     overlap: float = 0.75  # least intersection over union of a right-angled building with its pixels
     min_road: float = 10.0  # metres; shorter dead ends and shorter roads standing alone are left out
@@ -168,7 +171,7 @@ class Vectorizer:
             number: layer.name for layer in layers if layer.kind == "polygons" for number in layer.classes
         }
         self._lines = next((layer.name for layer in layers if layer.kind == "lines"), None)
-        self._tolerance = frame.pixel if options.simplify is None else options.simplify
+        self._tolerance = STAIRS * frame.pixel if options.simplify is None else options.simplify
         self._place = _to_crs(source, frame)
         self._stitcher = Stitcher(source.shape[1], self._layer_of)
         self._networks = Networks()

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 Point = tuple[float, float]
 Wall = tuple[bool, float, float]  # lies along x; its y (its x if not); length
 
-COARSER = (1, 2, 4)  # tolerances of simplifications that are tried
-CORNER = 3.0  # tolerances; a corner must be worth a square of this side
-SHORTEST = 2.0  # tolerances; shorter walls are merged into their neighbours
+COARSER = (1, 2, 5)  # tolerances of simplifications that are tried
+CORNER = 4.0  # tolerances; a corner must be worth a square of this side
+SHORTEST = 2.5  # tolerances; shorter walls are merged into their neighbours
 SLANTING = 1.3  # what an outline without right angles costs more
 
 

@@ -103,7 +103,7 @@ def _smooth(line: Floats) -> Floats:
 def _begin(net: Graph, edge: Edge, line: Floats, frame: Frame, shape: tuple[int, int]) -> Floats:
     """Lead the beginning of a line to its junction, or to the end of the road."""
     if net.degree(edge.start) == 1:
-        first = _full(edge)
+        first = 0 if _at_border(edge.line[0], frame, shape) else _full(edge, frame)
         tip = _tip(edge.line[first:], float(edge.half[first]), frame, shape)
         return np.concatenate([[tip], line[min(first, len(line) - 1) :]])
     half = float(edge.half[0])
@@ -114,23 +114,27 @@ def _begin(net: Graph, edge: Edge, line: Floats, frame: Frame, shape: tuple[int,
     return np.concatenate([[node], line[min(first, len(line) - 1) :]])
 
 
-def _full(edge: Edge) -> int:
+def _at_border(point: Floats, frame: Frame, shape: tuple[int, int]) -> bool:
+    """Tell whether a point lies in one of the outermost pixels of the scene."""
+    col, row = float(point[0]) / frame.across, -float(point[1]) / frame.down
+    return min(col, row, shape[1] - col, shape[0] - row) < 1
+
+
+def _full(edge: Edge, frame: Frame) -> int:
     """Where the road has its full width: before that, thinning leads to a corner of its end."""
     usual = float(np.median(edge.half))
-    reach = max(len(edge.half) // 3, 1)
+    reach = max(min(len(edge.half) // 3, round(2 * usual / frame.pixel)), 1)
     full = np.flatnonzero(edge.half[:reach] >= 0.9 * usual)
     return int(full[0]) if len(full) else 0
 
 
 def _tip(line: Floats, half: float, frame: Frame, shape: tuple[int, int]) -> Floats:
     """Where a road ends: thinning ends about half a width before; at the scene's border, half a pixel."""
-    height, width = shape
     back = line[min(len(line) - 1, max(3, round(2 * half / frame.pixel)))]
     way = line[0] - back
     length = float(np.hypot(*way))
-    col, row = line[0][0] / frame.across, -line[0][1] / frame.down
-    if min(col, row, width - col, height - row) < 1:
+    if _at_border(line[0], frame, shape):
         half = frame.pixel / 2
     tip: Floats = line[0] + (way / length * half if length else 0)
-    corner = frame.place(np.array([[0, 0], [height, width]]))
+    corner = frame.place(np.array([[0, 0], shape]))
     return np.clip(tip, corner.min(0), corner.max(0))
