@@ -93,3 +93,13 @@ def test_growing_and_slicing_agree():
     inner = Window(4, 5, 2, 3)
     outer = inner.grown(2)
     assert (scene[outer.slices()][inner.slices(outer)] == scene[inner.slices()]).all()
+
+
+def test_parts_tile_a_window_and_are_covered_by_it():
+    window = Window(-3, 5, 10, 7)
+    parts = list(window.parts(4))
+    seen = np.zeros((10, 7), int)
+    for part in parts:
+        seen[part.slices(window)] += 1
+        assert window.covers(part) and max(part.height, part.width) <= 4
+    assert (seen == 1).all() and not parts[0].covers(window) and not window.covers(window.grown(1))

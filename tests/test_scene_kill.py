@@ -15,7 +15,7 @@ import pytest
 
 import fakes
 import geotiffs
-from sat2map.errors import NothingToResume, StorageFailed
+from sat2map.errors import NothingToResume, OutputExists, StorageFailed
 from sat2map.grid import Window
 from sat2map.scenes.blocks import JOURNAL, BlockStore
 from sat2map.scenes.georeferenced import SceneOptions, translate_scene
@@ -177,10 +177,13 @@ def test_another_model_or_scene_is_not_resumed(scene, tmp_path):
         translate_scene(model(), folder / "in.tif", folder / "out.tif", options)
 
 
-def test_without_resume_the_job_begins_anew(scene, tmp_path):
+def test_without_resume_the_job_begins_anew_only_if_told_to(scene, tmp_path):
     folder, _ = stop_in_the_middle(scene, tmp_path)
     anew = model()
-    translate_scene(anew, folder / "in.tif", folder / "out.tif", SceneOptions(**OPTIONS))
+    with pytest.raises(OutputExists, match="blocks of an unfinished job"):
+        translate_scene(anew, folder / "in.tif", folder / "out.tif", SceneOptions(**OPTIONS))
+    assert not anew.shapes and count(folder)
+    translate_scene(anew, folder / "in.tif", folder / "out.tif", SceneOptions(**OPTIONS, overwrite=True))
     assert outputs(folder) == scene[1] and len(anew.shapes) > 80
 
 
@@ -241,3 +244,19 @@ def test_an_unwritable_place_is_a_typed_error(scene, tmp_path):
     with pytest.raises(StorageFailed):
         translate_scene(model(), scene[0] / "in.tif", tmp_path / "file" / "out.tif", SceneOptions(**OPTIONS))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_resuming_a_finished_job_does_nothing_and_a_half_published_one_only_the_rest(scene, tmp_path):
+    shutil.copy2(scene[0] / "in.tif", tmp_path / "in.tif")
+    options = SceneOptions(**OPTIONS, resume=True)
+    translate_scene(model(), tmp_path / "in.tif", tmp_path / "out.tif", options)
+    idle = model()
+    translate_scene(idle, tmp_path / "in.tif", tmp_path / "out.tif", options)
+    assert not idle.shapes and outputs(tmp_path) == scene[1]
+    (tmp_path / "out_classes.tif").unlink()  # as if killed between two names
+    translate_scene(model(), tmp_path / "in.tif", tmp_path / "out.tif", options)
+    assert outputs(tmp_path) == scene[1]
+    (tmp_path / "out.tif").write_bytes(b"somebody else's")
+    with pytest.raises(OutputExists):
+        translate_scene(model(), tmp_path / "in.tif", tmp_path / "out.tif", options)
+    assert (tmp_path / "out.tif").read_bytes() == b"somebody else's"

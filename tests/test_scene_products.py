@@ -15,7 +15,7 @@ import geotiffs
 import tiny
 from sat2map.bundle import find
 from sat2map.cli.main import main
-from sat2map.errors import OutputExists, UnsuitableModel, UnsupportedFormat
+from sat2map.errors import OutputExists, UnsuitableModel, UnsupportedFormat, WrongBands
 from sat2map.grid import Window
 from sat2map.images import write_image
 from sat2map.runtime import OnnxTranslator
@@ -156,11 +156,15 @@ def test_without_georeference_there_is_a_map_and_a_notice(tmp_path, recwarn):
 def test_refusals_leave_the_folder_as_it_was(tmp_path):
     source = geotiffs.write(tmp_path / "in.tif", geotiffs.texture(40, 50))
     (tmp_path / "there.tif").write_bytes(b"precious")
+    (tmp_path / "named_classes.tif.aux.xml").write_bytes(b"precious too")
     rgb = fakes.FakeTranslator(fakes.card(kind="rgb", palette=None))
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     for model, out, options, error in [
         (translator(), "there.tif", SceneOptions(), OutputExists),
         (translator(), "in.tif", SceneOptions(overwrite=True), OutputExists),
+        (translator(), "named.tif", SceneOptions(products=("colour", "classes")), OutputExists),
+        (translator(), "map.tif", SceneOptions(scale=(0, 9, 0, 9)), WrongBands),
+        (translator(), "map.tif", SceneOptions(bidx=(7,)), WrongBands),
         (translator(), "map.jp2", SceneOptions(), UnsupportedFormat),
         (rgb, "map.tif", SceneOptions(products=("classes",)), UnsuitableModel),
     ]:

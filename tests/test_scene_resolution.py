@@ -259,3 +259,25 @@ def test_a_grid_beyond_all_measure_is_refused(tmp_path):
     geotiffs.write(tmp_path / "in.tif", geotiffs.texture(30, 30))
     with pytest.raises(WrongResolution, match="res"):
         translate_scene(Same(), tmp_path / "in.tif", tmp_path / "out.tif", SceneOptions(res=1e-7))
+
+
+@pytest.mark.parametrize("missing", ["mask", "alpha", "nodata", "told"])
+def test_missing_pixels_stay_missing_on_another_grid(missing, tmp_path):
+    """Twice as fine: the hole is where it was, and no colour of the hole gets into its surroundings."""
+    pixels = np.full((80, 90, 4 if missing == "alpha" else 3), 200, np.uint8)
+    hole = np.zeros((80, 90), np.bool_)
+    hole[20:50, 30:70] = True
+    pixels[hole] = 3
+    more = {"mask": ~hole} if missing == "mask" else {"nodata": 3} if missing == "nodata" else {}
+    if missing == "alpha":
+        pixels[..., 3] = np.where(hole, 0, 255)
+    geotiffs.write(tmp_path / "in.tif", pixels, **more)
+    options = SceneOptions(res=0.45, gsd=0.45, nodata=3 if missing == "told" else None)
+    translate_scene(Same(), tmp_path / "in.tif", tmp_path / "out.tif", options)
+    with rasterio.open(tmp_path / "out.tif") as file:
+        got, valid = np.moveaxis(file.read(), 0, -1), file.dataset_mask() > 0
+    expected = hole.repeat(2, 0).repeat(2, 1)
+    wrong = valid == expected
+    assert not wrong[:38].any() and not wrong[:, :58].any() and not wrong[102:].any()  # one pixel of play
+    assert wrong.sum() < 400
+    assert (got[valid] == 200).all()

@@ -44,6 +44,16 @@ class Window(NamedTuple):
             and other.col + other.width <= self.col + self.width
         )
 
+    def parts(self, side: int) -> "Iterator[Window]":
+        """Cut the window into windows of at most `side` px a side, row by row."""
+        for row in range(self.row, self.row + self.height, side):
+            for col in range(self.col, self.col + self.width, side):
+                bottom, right = (
+                    min(row + side, self.row + self.height),
+                    min(col + side, self.col + self.width),
+                )
+                yield Window(row, col, bottom - row, right - col)
+
     def slices(self, origin: "Window | None" = None) -> tuple[slice, slice]:
         """Return the slices of this window in an array whose first pixel is that of `origin` (of the scene if None)."""
         row = self.row - (origin.row if origin else 0)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sat2map import storage
-from sat2map.errors import CorruptFile, NothingToResume
+from sat2map.errors import CorruptFile, NothingToResume, OutputExists
 from sat2map.grid import Window
 from sat2map.storage.lock import LOCK
 
@@ -34,36 +34,45 @@ class BlockStore:
         """`products` are those of each block, colour with three samples per pixel."""
         self.folder, self._products = folder, products
         self._done: dict[Window, str] = {}  # window -> SHA-256 of its file
-        self._published: dict[str, str] = {}  # name of a finished file -> its SHA-256
 
     @property
     def windows(self) -> list[Window]:
         """The blocks that are done, row by row."""
         return sorted(self._done)
 
-    def begin(self, key: Mapping[str, Any], *, resume: bool) -> None:
+    def begin(self, key: Mapping[str, Any], *, resume: bool, overwrite: bool = False) -> None:
         """Go on with the job that was begun here, or begin anew.
 
         `key` (JSON values) says all that the pixels depend on. Raises NothingToResume if another job was begun here
-        and `resume` is set.
+        and `resume` is set; OutputExists if blocks are there that neither `resume` nor `overwrite` disposes of.
         """
         found = self._key()
         if resume and found is not None:
             self._compare(found, key)
             self._replay()
             return
+        kept = len(self._entries())
+        if kept and not overwrite:
+            raise OutputExists(
+                f"{self.folder} holds {kept} blocks of an unfinished job",
+                "Give the command as it was with --resume to go on, or with --overwrite to begin anew",
+            )
         self.discard()
         storage.write_json(self.folder / JOB, dict(key))
 
     def discard(self) -> None:
         """Remove what is in the folder, but for its lock."""
         self._done.clear()
-        self._published.clear()
-        for path in sorted(self.folder.iterdir(), key=lambda path: path.name != JOB):
+        for path in sorted(self.folder.iterdir(), key=lambda path: path.name != JOB):  # the job first
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             elif path.name != LOCK:
                 path.unlink(missing_ok=True)
+
+    def remove_if_empty(self) -> None:
+        """Remove the folder if there is nothing in it to go on with."""
+        if not self._done:
+            self.remove()
 
     def remove(self) -> None:
         """Remove the folder: the job is done."""
@@ -94,25 +103,6 @@ class BlockStore:
         parts = np.split(values, stops[:-1])
         return {p: part.reshape(s) for p, part, s in zip(self._products, parts, shapes, strict=True)}
 
-    def publish(self, made: Path, final: Path, *, overwrite: bool) -> None:
-        """Give a finished file of the folder its final name. Raises OutputExists, StorageFailed.
-
-        The journal knows of it before, so that a kill at any moment leaves no doubt whose file is found there.
-        """
-        overwrite = overwrite or self.is_ours(final)
-        checksum = storage.sha256(made)
-        storage.append_line(self.folder / JOURNAL, json.dumps({"publish": final.name, "sha256": checksum}))
-        with storage.replacing(final, overwrite=overwrite) as draft:
-            made.replace(draft)
-        self._published[final.name] = checksum
-
-    def is_ours(self, final: Path) -> bool:
-        """Tell whether a file of this name was published by this unfinished job, before it was killed."""
-        if not self._published:
-            self._replay_publications()
-        known = self._published.get(final.name)
-        return known is not None and final.is_file() and storage.sha256(final) == known
-
     def _path(self, window: Window) -> Path:
         return self.folder / f"block-{window.row}-{window.col}.z"
 
@@ -134,16 +124,13 @@ class BlockStore:
 
     def _replay(self) -> None:
         """Take the blocks that the journal names and whose files are sound; the others are computed again."""
-        for entry in self._entries("block"):
+        for entry in self._entries():
             window = Window(*entry["block"])
             with contextlib.suppress(OSError):
                 if hashlib.sha256(self._path(window).read_bytes()).hexdigest() == entry["sha256"]:
                     self._done[window] = entry["sha256"]
 
-    def _replay_publications(self) -> None:
-        self._published.update({entry["publish"]: entry["sha256"] for entry in self._entries("publish")})
-
-    def _entries(self, kind: str) -> list[dict[str, Any]]:
+    def _entries(self) -> list[dict[str, Any]]:
         journal = self.folder / JOURNAL
         lines = storage.read_lines(journal) if journal.is_file() else []
-        return [entry for entry in map(json.loads, lines) if kind in entry]
+        return [json.loads(line) for line in lines]

@@ -20,7 +20,7 @@ Float = npt.NDArray[np.float32]
 
 CLOSE, WORTH_A_NOTICE, TOO_FAR, ABSURD = 1.1, 1.5, 4.0, 64.0
 _LEAST = 1e-6  # of a share: below it is rounding
-_ROWS = 64  # of the result that are resampled at a time
+_AREA = 1 << 22  # px of the scene that are resampled at a time
 MISSING = (
     128  # what a model is shown of missing pixels: the middle of its range, nothing for a filter to react to
 )
@@ -119,8 +119,10 @@ class Resampled:
         """Return (height, width, bands) of a window inside the resampled scene."""
         pixels = np.empty((window.height, window.width, self._bands), np.uint8)
         valid = np.empty(pixels.shape[:2], np.bool_)
-        for start in range(0, window.height, _ROWS):
-            part = Window(window.row + start, window.col, min(_ROWS, window.height - start), window.width)
+        area = window.width * max(self._factors.across, 1) * max(self._factors.down, 1)
+        step = max(int(_AREA / area), 1)
+        for start in range(0, window.height, step):
+            part = Window(window.row + start, window.col, min(step, window.height - start), window.width)
             rows = slice(start, start + part.height)
             pixels[rows], valid[rows] = self._resample(part)
         self._recent = window, valid

@@ -7,7 +7,7 @@ which pixels are missing) and `scaling.py` (which values); where the pixels lie 
 """
 
 from sat2map.scenes.raster.bands import Bands
-from sat2map.scenes.raster.gate import open_scene
+from sat2map.scenes.raster.gate import open_scene, tags_of
 from sat2map.scenes.raster.header import Limits, is_tiff
 from sat2map.scenes.raster.place import Place, metres_per_pixel
 from sat2map.scenes.raster.reading import RasterSource
@@ -29,6 +29,7 @@ __all__ = [
     "is_tiff",
     "metres_per_pixel",
     "open_scene",
+    "tags_of",
     "warped",
     "write_plain",
 ]

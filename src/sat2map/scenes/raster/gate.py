@@ -41,6 +41,16 @@ def open_scene(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) ->
         yield dataset
 
 
+def tags_of(path: Path) -> dict[str, str]:
+    """Return the tags of a GeoTIFF; none if there is no such file, or if it cannot be opened."""
+    try:
+        with open_scene(path) as dataset:
+            found: dict[str, str] = dataset.tags()
+            return found
+    except Sat2MapError:
+        return {}
+
+
 @contextmanager
 def without_warnings() -> Iterator[None]:
     """Silence rasterio: that there is no georeference is said by us."""

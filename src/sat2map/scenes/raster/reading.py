@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sat2map.errors import WrongBands
 from sat2map.grid import Window
 from sat2map.scenes.raster.bands import Bands, choose
 from sat2map.scenes.raster.gate import translated_errors
@@ -128,9 +129,14 @@ class RasterSource:
         count = len(self.bands.read)
         if wanted:
             pairs = list(zip(wanted[::2], wanted[1::2], strict=True))
-            pairs = pairs * count if len(pairs) == 1 else pairs
-            by_band = dict(zip(self.bands.colour, pairs, strict=False))
-            lows, highs = zip(*(by_band.get(band, pairs[0]) for band in self.bands.read), strict=True)
+            if len(pairs) not in (1, len(self.bands.colour)):
+                raise WrongBands(
+                    f"--scale names {len(pairs)} pairs and the model needs {len(self.bands.colour)} bands",
+                    "Give LOW,HIGH once, or for each band in the order of red, green, blue",
+                )
+            pairs = pairs * len(self.bands.colour) if len(pairs) == 1 else pairs
+            by_band = dict(zip(self.bands.colour, pairs, strict=True))
+            lows, highs = zip(*(by_band[band] for band in self.bands.read), strict=True)
             return Scale(lows, highs)
         structure = self._dataset.tags(self.bands.read[0], ns="IMAGE_STRUCTURE")
         kind = self._dataset.dtypes[self.bands.read[0] - 1]

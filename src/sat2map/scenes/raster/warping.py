@@ -15,11 +15,14 @@ CRS_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{1,15}:[A-Za-z0-9]{1,16}")
 
 
 @contextmanager
-def warped(dataset: Any, crs: str | None, res: float | None, limits: Limits) -> Iterator[Any]:
+def warped(
+    dataset: Any, crs: str | None, res: float | None, nodata: float | None, limits: Limits
+) -> Iterator[Any]:
     """Yield a dataset of the scene in `crs` (None: its own) with square pixels of `res` units (None: about as large).
 
-    Missing pixels are an alpha band of the result. Interpolated bilinearly, palettes by the nearest pixel. Raises
-    UnusableCrs if there is no way from one CRS to the other, WrongResolution if the result exceeds the limits.
+    Missing pixels, also those of value `nodata`, are an alpha band of the result. Interpolated bilinearly, palettes by
+    the nearest pixel. Raises UnusableCrs if there is no way from one CRS to the other, WrongResolution if the result
+    exceeds the limits.
     """
     from rasterio.enums import ColorInterp, Resampling
     from rasterio.vrt import WarpedVRT
@@ -55,6 +58,8 @@ def warped(dataset: Any, crs: str | None, res: float | None, limits: Limits) -> 
         "resampling": Resampling.nearest if is_palette else Resampling.bilinear,
         "add_alpha": not has_alpha,
     }
+    if nodata is not None:
+        options["src_nodata"] = options["nodata"] = nodata
     with _ways(crs or "its own CRS"), without_warnings():
         vrt = WarpedVRT(dataset, **options)
     with vrt:
