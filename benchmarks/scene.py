@@ -19,6 +19,7 @@ from affine import Affine
 from inference import find_or_stand_in
 from measuring import Contestant, arguments, finish, interleaved, report_rates
 from sat2map.bundle import DEFAULT, Bundle
+from sat2map.grid import align_up
 from sat2map.runtime import OnnxTranslator
 from sat2map.scenes.georeferenced import SceneOptions, translate_scene
 from sat2map.scenes.pictures import translate_image
@@ -55,6 +56,7 @@ def throughput(bundle: Bundle, folder: Path, side: int, rounds: int) -> dict[str
     """Measure pixels per second of the model alone, of the engine in memory, and of the whole job."""
     translator = OnnxTranslator(bundle)
     card = bundle.card
+    side = align_up(side, card.cell)  # cells that reach beyond the scene would be counted against the engine
     write_scene(folder / "scene.tif", side, card.metres_per_pixel)
     cells = (side // card.cell) ** 2
     patch = np.random.default_rng(0).integers(0, 256, (1, card.patch, card.patch, 3), np.uint8)
@@ -113,7 +115,7 @@ def main() -> None:
     parser.set_defaults(rounds=3)
     parser.add_argument("--model", default=DEFAULT, help=f"id or folder of a bundle (default {DEFAULT})")
     parser.add_argument(
-        "--side", type=int, default=2048, help="px of the scene for throughput (default 2048)"
+        "--side", type=int, default=2048, help="px of the scene for throughput, at least (default 2048)"
     )
     parser.add_argument("--giant", type=int, default=50_000, help="px of the sparse scene (default 50000)")
     parser.add_argument(
