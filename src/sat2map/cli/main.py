@@ -36,7 +36,9 @@ VERBS: dict[str, Verb] = {
         "sat2map.cli.translate:translate", "Use", "a street map of an image, or of each image in a folder"
     ),
     "vectorize": Verb(
-        "sat2map.cli.vectorize:vectorize", "Use", "roads, buildings, water and green of a map as styled layers"
+        "sat2map.cli.vectorize:vectorize",
+        "Use",
+        "roads, buildings, water and green of a map as styled layers",
     ),
     "info": Verb("sat2map.cli.info:info", "Use", "a description of an image, a model or a run"),
     "data": Verb("sat2map.cli.data:data", "Train", "a paired set: downloaded, imported or checked"),
