@@ -197,3 +197,30 @@ def test_numbers_in_scientific_notation_are_numbers():
 def test_unknown_recipe_names_the_known_ones():
     with pytest.raises(UnknownModel, match="carto"):
         load_recipe("cartoo")
+
+
+def test_a_kill_between_checkpoint_and_best_loses_no_best(toy, reference, tmp_path):
+    run = tmp_path / "run"
+    loop.train(small(), toy, run)
+    wanted = (run / "best.json").read_bytes()
+    (run / "best.json").unlink()
+    newest = checkpoint.newest(run)
+    loop.train(small(), toy, run, resume=True)
+    assert json.loads((run / "best.json").read_bytes())["figures"] == checkpoint.read_state(newest).figures
+    assert (reference / "best.json").read_bytes() == wanted
+
+
+def test_a_stop_between_two_looks_claims_no_figures(toy, tmp_path):
+    steps = 0
+
+    def stop(done: int, total: int, note: str) -> None:
+        nonlocal steps
+        steps += note.startswith("loss")
+        if steps == 4:  # the first look was after 3 steps
+            raise Stop
+
+    with pytest.raises(Stop):
+        loop.train(small(), toy, tmp_path / "run", on_progress=stop)
+    state = checkpoint.read_state(checkpoint.newest(tmp_path / "run"))
+    assert state.step == 4 and not state.figures
+    assert json.loads((tmp_path / "run" / "best.json").read_bytes())["step"] == 3

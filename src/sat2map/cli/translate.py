@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from sat2map.cli.lists import NameList
 from sat2map.cli.progress import Progress, progress
 
 if TYPE_CHECKING:
@@ -17,24 +18,10 @@ if TYPE_CHECKING:
 SCENES_ONLY = ("bidx", "scale", "nodata", "gsd", "output_crs", "res", "creation", "resume")
 
 
-class ProductList(click.ParamType[tuple[str, ...]]):
-    """A comma-separated list of products."""
+def _products() -> tuple[str, ...]:
+    from sat2map.scenes.translate import PRODUCTS
 
-    name = "products"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        """Return the products once each, in the order given."""
-        from sat2map.scenes.translate import PRODUCTS
-
-        if isinstance(value, tuple):
-            return value
-        names = tuple(dict.fromkeys(part.strip() for part in str(value).split(",") if part.strip()))
-        wrong = [name for name in names if name not in PRODUCTS]
-        if wrong or not names:
-            self.fail(f"{value!r}: use a list out of {','.join(PRODUCTS)}", param, ctx)
-        return names
+    return PRODUCTS
 
 
 class Numbers(click.ParamType[tuple[float, ...]]):
@@ -93,7 +80,7 @@ class Creation(click.ParamType[tuple[str, str]]):
 )
 @click.option(
     "--products",
-    type=ProductList(),
+    type=NameList("products", _products),
     default="colour",
     show_default=True,
     metavar="LIST",

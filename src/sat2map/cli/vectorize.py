@@ -7,27 +7,14 @@ from pathlib import Path
 
 import click
 
+from sat2map.cli.lists import NameList
 from sat2map.cli.progress import progress
 
 
-class LayerList(click.ParamType[tuple[str, ...]]):
-    """A comma-separated list of layers."""
+def _layers() -> tuple[str, ...]:
+    from sat2map.scenes.vectors.layers import LAYERS
 
-    name = "layers"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        """Return the layers once each, in the order given."""
-        from sat2map.scenes.vectors.layers import LAYERS
-
-        if isinstance(value, tuple):
-            return value
-        names = tuple(dict.fromkeys(part.strip() for part in str(value).split(",") if part.strip()))
-        wrong = [name for name in names if name not in LAYERS]
-        if wrong or not names:
-            self.fail(f"{value!r}: use a list out of {','.join(LAYERS)}", param, ctx)
-        return names
+    return tuple(LAYERS)
 
 
 @click.command(short_help="Turn a class raster into roads, buildings, water and green as layers.")
@@ -35,7 +22,7 @@ class LayerList(click.ParamType[tuple[str, ...]]):
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option(
     "--layers",
-    type=LayerList(),
+    type=NameList("layers", _layers),
     default="green,water,roads,buildings",
     show_default=True,
     metavar="LIST",

@@ -38,7 +38,8 @@ class Run:
         self.step = 0
         self.seen = 0  # images
         self.best: tuple[float, int] | None = None
-        self.figures: dict[str, float] = {}
+        self.figures: dict[str, float] = {}  # of the last look
+        self.looked = -1  # the step it was at
         self.seconds = 0.0
 
     def advance(self) -> Terms:
@@ -64,6 +65,7 @@ class Run:
         weights = self.average.weights if self.average is not None else None
         with weights_of(self.players.generator, weights):
             self.figures = development.figures(self.players.generator, self.data, self.recipe)
+        self.looked = self.step
         log.write("development", self.step, self.seen, self.figures)
 
     def sample(self) -> None:
@@ -89,14 +91,17 @@ class Run:
             pairs=len(self.data.training),
             threads=torch.get_num_threads(),
             seconds=self.seconds,
-            figures=self.figures,
+            figures=self.figures if self.looked == self.step else {},
             palette=None if self.data.palette is None else msgspec.to_builtins(self.data.palette),
         )
         checkpoint.save(self.folder, self.players, self.average, state)
-        if self.figures and (self.best is None or development.score(self.figures) > self.best[0]):
-            self.best = (development.score(self.figures), self.step)
-            storage.write_json(self.folder / "best.json", {"step": self.step, "figures": self.figures})
+        self._remember_best(state)
         checkpoint.thin_out(self.folder, self.recipe.run.keep, self.best[1] if self.best else None)
+
+    def _remember_best(self, state: State) -> None:
+        if state.figures and (self.best is None or development.score(state.figures) > self.best[0]):
+            self.best = (development.score(state.figures), state.step)
+            storage.write_json(self.folder / "best.json", {"step": state.step, "figures": state.figures})
 
     def resume(self) -> None:
         """Take up the newest valid checkpoint. Raises NothingToResume."""
@@ -112,7 +117,9 @@ class Run:
         checkpoint.restore(folder, self.players, self.average)
         self.step, self.seen = state.step, state.seen
         self.seconds, self.figures = state.seconds, state.figures
+        self.looked = self.step if state.figures else -1
         self.best = _best_of(self.folder)
+        self._remember_best(state)  # a kill may have come between the checkpoint and best.json
 
 
 def _best_of(run: Path) -> tuple[float, int] | None:
@@ -166,8 +173,9 @@ def _prepare_folder(recipe: Recipe, run: Path, *, resume: bool, overwrite: bool)
         with storage.locked(run):
             for name in ("checkpoints", "samples"):
                 shutil.rmtree(run / name, ignore_errors=True)
-            for name in ("log.jsonl", "best.json", "report.html", "recipe.yaml"):
-                (run / name).unlink(missing_ok=True)
+            for name in ("log.jsonl", "best.json", "report.html", "recipe.yaml", "events.out.*"):
+                for file in run.glob(name):
+                    file.unlink()
     elif started and not resume:
         raise RunExists(
             f"{run} already holds a run", "Add --resume to go on with it, or --overwrite to replace it"
