@@ -14,7 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sat2map.data.augment import Light, Warp, draw_warp
+
 UInt8 = npt.NDArray[np.uint8]
+NO_CHANGE = Light()
 
 
 class PairStore(Protocol):
@@ -49,10 +52,14 @@ class Geometry(NamedTuple):
     side: int
     turns: int  # quarter turns
     mirror: bool
+    warp: Warp | None = None  # instead of the crop, if any
 
     def apply(self, layer: UInt8) -> UInt8:
-        """Crop, turn and mirror an (H, W[, C]) layer; a view, nothing is copied."""
-        part = layer[self.row : self.row + self.side, self.col : self.col + self.side]
+        """Crop (a view) or warp (a copy) an (H, W[, C]) layer, then turn and mirror it."""
+        if self.warp is None:
+            part = layer[self.row : self.row + self.side, self.col : self.col + self.side]
+        else:
+            part = self.warp.apply(layer)
         part = np.rot90(part, self.turns)
         return part[:, ::-1] if self.mirror else part
 
@@ -72,14 +79,16 @@ class BatchMaker:
         palette: bool = False,
         mirror: bool = True,
         turns: bool = False,
-        gain: float = 0.0,
+        light: Light = NO_CHANGE,
+        scale: float = 0.0,
         load: int | None = None,
     ) -> None:
         """`numbers` are the pairs of `store` to draw from; see `training.recipe.DataPart` for the rest."""
         self.store, self.numbers = store, tuple(numbers)
         self.seed, self.batch, self.crop = seed, batch, crop
         self.reverse, self.palette = direction == "map2sat", palette
-        self.mirror, self.turns, self.gain, self.load = mirror, turns, gain, load
+        self.mirror, self.turns, self.load = mirror, turns, load
+        self.light, self.scale = light, scale
 
     def __call__(self, seen: int) -> Batch:
         """The batch after `seen` images: samples number seen, seen + 1 …"""
@@ -101,8 +110,11 @@ class BatchMaker:
         if self.load is not None:
             sat, street = resize(sat, self.load), resize(street, self.load)
         where = self._geometry(random, sat.shape[0], sat.shape[1])
+        if self.scale:  # draws of its own: crops stay those of the same run without it
+            apart = np.random.default_rng((self.seed, 2, i))
+            where = where._replace(warp=draw_warp(apart, sat.shape[0], sat.shape[1], self.crop, self.scale))
         index = where.apply(self.store.index(number)) if self.palette else np.empty(0, np.uint8)
-        return number, tint(where.apply(sat), self.gain, random), where.apply(street), index
+        return number, self.light.vary(where.apply(sat), random), where.apply(street), index
 
     def _geometry(self, random: np.random.Generator, height: int, width: int) -> Geometry:
         row = int(random.integers(height - self.crop + 1))
@@ -117,15 +129,6 @@ def resize(picture: UInt8, side: int) -> UInt8:
     rows = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None]
     resized = F.interpolate(rows, (side, side), mode="bicubic", antialias=True)
     return resized[0].permute(1, 2, 0).contiguous().numpy()
-
-
-def tint(sat: UInt8, gain: float, random: np.random.Generator) -> UInt8:
-    """Vary brightness by exp(N(0, gain)) and each channel by a third of that: other sensors, hours and seasons."""
-    if not gain:
-        return sat
-    factor = np.exp(random.normal(0, gain) + random.normal(0, gain / 3, 3))
-    table = (np.arange(256)[:, None] * factor).round().clip(0, 255).astype(np.uint8)  # (256, 3)
-    return np.stack([table[sat[..., c], c] for c in range(3)], -1)
 
 
 def to_tensor(pictures: UInt8) -> Tensor:

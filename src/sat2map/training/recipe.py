@@ -43,9 +43,11 @@ class DataPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     batch: Count = 4
     mirror: bool = True  # left-right flips
     turns: bool = False  # also 90-degree turns (they move shadows to sides where they never fall in nature)
-    gain: NonNegative = (
-        0.0  # satellite only: random brightness factor exp(±gain) and channel tint of a third of it
-    )
+    # What else the picture could have looked like (data.augment); each is a deviation of a factor's logarithm.
+    gain: NonNegative = 0.0  # satellite only: brightness, and the tint of each channel by a third of it
+    contrast: NonNegative = 0.0  # satellite only: contrast and tone curve
+    saturation: NonNegative = 0.0  # satellite only
+    scale: Share = 0.0  # half of the samples: zoom between exp(-scale) and exp(scale), turned by any angle
     metres_per_pixel: Positive = 0.9  # of the pixels that the network sees; goes on the card
     licence: str = ""  # what the card says of the data's licence; "" = what the data say themselves
     development: Share = 0.06  # share of the training pairs kept for choosing, cut out by place

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from sat2map import losses, palette
+from sat2map.data.augment import Light
 from sat2map.data.batches import Batch, BatchMaker, UInt8, resize
 from sat2map.data.cache import IndexMaps, PixelCache
 from sat2map.data.pairs import PairedSet
@@ -72,7 +73,8 @@ class Data:
             palette=self.palette is not None,
             mirror=part.mirror,
             turns=part.turns,
-            gain=part.gain,
+            light=Light(part.gain, part.contrast, part.saturation),
+            scale=part.scale,
             load=part.load,
         )
         return maker(seen)
