@@ -50,7 +50,7 @@ PACKAGE_DATA = {"bundles", "recipes", "samples"}  # no code in there
 
 # Library -> the files or folders (relative to src/sat2map) that may import it, lazily or not.
 OWNERS = {
-    "torch": {"models", "losses.py", "training", "data/batches.py"},
+    "torch": {"models", "losses", "training", "data/batches.py"},
     "safetensors": {"training"},
     "onnx": {"training"},
     "onnxscript": {"training"},
