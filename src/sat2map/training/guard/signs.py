@@ -1,0 +1,140 @@
+"""The signs of a run that fails, read off running means: pure arithmetic, no state.
+
+The failures are those documented by the projects that this one follows, and those that follow from arithmetic: a lost
+game (the discriminator's loss goes to zero while the generator's surges), mode collapse (dark or nearly constant
+pictures from rich inputs while the discriminator's loss stays finite), divergence, and a generator that never
+starts. The thresholds were set on recorded runs of small networks and confirmed on other seeds (docs/LOG.md).
+"""
+
+import math
+
+import numpy as np
+
+from sat2map.training.guard.means import Means
+
+# Objective -> (discriminator's loss where it only guesses, generator's loss where a picture passes one time in 20).
+GAMES: dict[str, tuple[float, float]] = {
+    "bce": (math.log(2), 3.0),
+    "lsgan": (0.25, 0.8),
+    "hinge": (2.0, 1.0),
+    "relativistic": (math.log(2), 3.0),
+}
+LOST = 0.05  # discriminator's loss, as a share of guessing: it is hardly ever wrong
+GUESSING = 1.5  # the same: worse than guessing, so the discriminator itself is broken
+SURGE = 1.5  # generator's adversarial loss over the lowest that its mean has been
+RICH = 0.04  # deviation of pictures that show something, in [-1, 1]: 5 grey levels
+EMPTY = 0.15  # contrast or variety of generated pictures, as a share of those of true ones
+DARK = 0.35  # brightness, as a share of that of true ones
+DEAF = 0.05  # correlation of generated with true thumbnails over many pairs
+FARTHER = 1.5  # distance from the truth over the lowest that its mean has been
+UNLEARNED = 0.97  # distance from the truth over that of the first steps
+
+
+def picture_figures(means: Means, who: str) -> dict[str, float]:
+    """What running means say of the generated pictures of a direction, each beside the true ones.
+
+    variety: deviation of coarse thumbnails from picture to picture; contrast: deviation within a picture; brightness;
+    follow: correlation of generated with true thumbnails over pictures, where they are pairs; error: mean absolute
+    distance from the truth in [-1, 1].
+    """
+    if f"{who}level.out" not in means:
+        return {}
+    out, target = means.vector(f"{who}out"), means.vector(f"{who}target")
+    out_variance = means.vector(f"{who}out²") - out**2
+    target_variance = means.vector(f"{who}target²") - target**2
+    found = {
+        "variety": _share(math.sqrt(max(out_variance.mean(), 0)), math.sqrt(max(target_variance.mean(), 0))),
+        "contrast": _share(means.number(f"{who}deviation.out"), means.number(f"{who}deviation.target")),
+        "brightness": _share(1 + means.number(f"{who}level.out"), 1 + means.number(f"{who}level.target")),
+    }
+    if f"{who}both" in means:
+        both = (means.vector(f"{who}both") - out * target).mean()
+        spread = math.sqrt(max(out_variance.mean() * target_variance.mean(), 0))
+        found["follow"] = _share(float(both), spread)
+        found["error"] = means.number(f"{who}error")
+    return found
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole > 1e-6 else 1.0 if part <= 1e-6 else 2.0
+
+
+def collapse(means: Means, who: str, figures: dict[str, float]) -> str:
+    """Evidence of dark, empty or unvarying pictures, or ""; silent where inputs or truth show nothing either."""
+    rich = (
+        figures
+        and means.number(f"{who}deviation.source") > RICH
+        and means.number(f"{who}deviation.target") > RICH
+    )
+    if not rich:
+        return ""
+    if figures["brightness"] < DARK:
+        return f"pictures have {figures['brightness']:.0%} of the brightness of true ones"
+    if figures["contrast"] < EMPTY:
+        return f"pictures have {figures['contrast']:.0%} of the contrast of true ones"
+    if figures["variety"] < EMPTY:
+        return f"pictures differ from each other by {figures['variety']:.0%} of what true ones do"
+    if figures.get("follow", 1.0) < DEAF:
+        return f"pictures and truth correlate at {figures['follow']:.2f} over many pairs"
+    return ""
+
+
+def divergence(means: Means, who: str) -> str:
+    """Evidence that pictures have come farther from the truth than they were, or ""."""
+    mean = means.stored.get(f"{who}error")
+    if mean is None or mean.lowest is None:
+        return ""
+    now = means.number(f"{who}error")
+    if now <= FARTHER * mean.lowest:
+        return ""
+    return f"the distance from the truth is {now:.3f}; it was {mean.lowest:.3f} (of 2)"
+
+
+def stalled(means: Means, who: str) -> str:
+    """Evidence that a generator which began from nothing is where it began, or ""."""
+    mean = means.stored.get(f"{who}error")
+    if mean is None or mean.first is None:
+        return ""
+    now = means.number(f"{who}error")
+    return (
+        f"the distance from the truth is {now:.3f}; it began at {mean.first:.3f} (of 2)"
+        if now > UNLEARNED * mean.first
+        else ""
+    )
+
+
+def game_figures(means: Means, who: str, objective: str, weight: float) -> dict[str, float]:
+    """How the game stands: the discriminator's loss over that of guessing, and the generator's without its weight."""
+    if f"{who}d" not in means or f"{who}adversarial" not in means or objective not in GAMES:
+        return {}
+    found = {
+        "guessing": means.number(f"{who}d") / GAMES[objective][0],
+        "fooled": means.number(f"{who}adversarial") / max(weight, 1e-12),
+    }
+    if f"{who}d_real" in means and f"{who}d_fake" in means:
+        found["preference"] = means.number(f"{who}d_real") - means.number(f"{who}d_fake")
+    return found
+
+
+def no_convergence(
+    means: Means, who: str, objective: str, weight: float, figures: dict[str, float]
+) -> str:
+    """Evidence that the game is lost or makes no sense, or ""."""
+    if not figures:
+        return ""
+    guessing, loss = figures["guessing"], figures["fooled"]
+    if figures.get("preference", 0.0) < 0 and guessing < 0.5:
+        return (
+            f"the discriminator scores generated pictures {-figures['preference']:.2f} above true ones at a loss of "
+            f"{guessing:.0%} of guessing: its labels are exchanged"
+        )
+    if guessing > GUESSING:
+        return f"the discriminator's loss is {guessing:.0%} of guessing"
+    lowest = means.stored[f"{who}adversarial"].lowest
+    surged = lowest is not None and loss > SURGE * max(lowest / max(weight, 1e-12), 0.0)
+    if guessing < LOST and loss > GAMES[objective][1] and surged and np.isfinite(loss):
+        return (
+            f"the discriminator's loss is {guessing:.1%} of guessing and the generator's adversarial loss "
+            f"{loss:.2f}"
+        )
+    return ""
