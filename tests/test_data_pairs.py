@@ -1,6 +1,7 @@
 """Paired sets of every layout hold the same pairs, and refuse what is no pair."""
 
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -168,6 +169,19 @@ def test_a_cache_is_built_once_and_never_used_for_a_changed_set(side_by_side, tm
     (side_by_side / "train" / "2.png").unlink()
     fewer = PixelCache.build(PairedSet.open(side_by_side), tmp_path / "cache")
     assert fewer.names == ("train/1", "train/10", "val/3")
+
+
+def test_content_names_the_pixels_wherever_and_whenever_they_lie(side_by_side, tmp_path):
+    first = PixelCache.build(PairedSet.open(side_by_side), tmp_path / "cache")
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(side_by_side, elsewhere, copy_function=shutil.copyfile)  # new times of change
+    moved = PixelCache.build(PairedSet.open(elsewhere), tmp_path / "cache")
+    assert moved.key != first.key and moved.content == first.content
+    (elsewhere / "train" / "2.png").rename(elsewhere / "train" / "4.png")
+    renamed = PixelCache.build(PairedSet.open(elsewhere), tmp_path / "cache")
+    put(side_by_side / "train" / "2.png", picture(77, 24, 64))
+    changed = PixelCache.build(PairedSet.open(side_by_side), tmp_path / "cache")
+    assert len({first.content, renamed.content, changed.content}) == 3
 
 
 def test_a_failed_build_leaves_no_cache(side_by_side, tmp_path):

@@ -1,7 +1,8 @@
 """Pre-decoded pixels on disk, mapped into memory, so that training never waits for a JPEG.
 
 A cache is a folder named after the key of its set (`PairedSet.key`): names, file sizes, times of change, checksums. A
-set that changed has another key, so a stale cache is never opened. The pixels of all images of one side lie one
+set that changed has another key, so a stale cache is never opened. `content` names the same pixels wherever their
+files lie and whenever they were copied there: what a run is resumed with is compared by it. The pixels of all images of one side lie one
 behind the other in one flat file, whatever their sizes; opening maps the files and reads one small JSON.
 """
 
@@ -24,7 +25,7 @@ from sat2map.palette import Palette
 UInt8 = npt.NDArray[np.uint8]
 Progress = Callable[[int, int], None]  # (done, total)
 
-LAYOUT = 1  # of the files; part of the folder's name
+LAYOUT = 2  # of the files; part of the folder's name
 INDEX = "cache.json"
 
 
@@ -32,6 +33,7 @@ class CacheIndex(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What lies where: names, (height, width) and the offset in px of each image, in the order of the set."""
 
     key: str
+    content: str
     names: tuple[str, ...]
     sizes: tuple[tuple[int, int], ...]
 
@@ -68,6 +70,7 @@ class PixelCache:
                 f"{folder} is no pixel cache ({fault})", "Remove the folder and try again"
             ) from fault
         self.key = self._layout.key
+        self.content = self._layout.content  # SHA-256 over names and pixels
         self.names = self._layout.names
         self.sizes = self._layout.sizes
         self._offsets = self._layout.offsets()
@@ -169,13 +172,17 @@ class IndexMaps:
 
 def _decode(pairs: PairedSet, key: str, folder: Path, progress: Progress | None) -> None:
     sizes: list[tuple[int, int]] = []
+    content = hashlib.sha256()
     with (folder / "sat.u8").open("wb") as sat_file, (folder / "street.u8").open("wb") as street_file:
         for done, pair in enumerate(pairs, 1):
             sat, street = read(pair)
             sat.tofile(sat_file)
             street.tofile(street_file)
             sizes.append((sat.shape[0], sat.shape[1]))
+            content.update(json.dumps([pair.name, sizes[-1]]).encode())
+            content.update(sat.tobytes())
+            content.update(street.tobytes())
             if progress:
                 progress(done, len(pairs))
-    index = CacheIndex(key, tuple(pair.name for pair in pairs), tuple(sizes))
+    index = CacheIndex(key, content.hexdigest(), tuple(pair.name for pair in pairs), tuple(sizes))
     storage.write_bytes(folder / INDEX, msgspec.json.encode(index))

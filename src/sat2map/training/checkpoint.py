@@ -24,7 +24,7 @@ class State(msgspec.Struct, frozen=True):
     step: int  # steps done
     seen: int  # images seen
     recipe: dict[str, Any]  # the resolved recipe
-    data: str  # key of the paired set
+    data: str  # content of the paired set: `PixelCache.content`
     folder: str  # where the set lay, for `export` to find it again
     pairs: int  # trained on
     threads: int  # CPU threads; sums are bit-equal only with equal threads

@@ -48,7 +48,7 @@ class Data:
     """The training pairs, which of them are for choosing, and the palette learned from the rest."""
 
     store: Store
-    key: str
+    key: str  # names the pixels, not the files: see `PixelCache.content`
     folder: Path
     training: tuple[int, ...]
     development: tuple[int, ...]
@@ -114,7 +114,7 @@ def open_data(recipe: Recipe, folder: Path, on_progress: Progress) -> Data:
         counts = sum(np.bincount(index(i).ravel(), minlength=len(colours)) for i in sample)
         shares = torch.from_numpy(np.asarray(counts) / np.sum(counts)).float()
     return Data(
-        Store(cache, index), pairs.key(), folder.resolve(), training, development, colours, shares, recipe
+        Store(cache, index), cache.content, folder.resolve(), training, development, colours, shares, recipe
     )
 
 
