@@ -1,4 +1,4 @@
-"""`sat2map info`: what is this image, model or run?"""
+"""`sat2map info`: what is this image, scene, vector file, model or run?"""
 
 import json
 import re
@@ -7,21 +7,27 @@ from typing import Any
 
 import click
 
+from sat2map.cli.descriptions import scene_lines, vector_lines
+
 RECIPE, LOG = "recipe.yaml", "log.jsonl"
 
 
-@click.command(short_help="Describe an image, a model or a run.")
+@click.command(short_help="Describe an image, a scene, a vector file, a model or a run.")
 @click.argument("what", metavar="X")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(what: str, as_json: bool) -> None:
-    """Describe an image, a model or a run.
+    """Describe an image, a scene, a vector file, a model or a run.
 
-    X is an image file, the id of a shipped model, the folder of a bundle, or the folder of a run. The result of
-    `info` is a description on standard output; a model's files are checked against their checksums first.
+    X is an image, a GeoTIFF, a GeoPackage, GeoJSON or FlatGeobuf file, the id of a shipped model, the folder of a
+    bundle, or the folder of a run. The result of `info` is a description on standard output; a model's files are
+    checked against their checksums first. Of scenes it also says which model made them, if sat2map did, and how large
+    the default model would see them.
 
     \b
     Examples:
-      sat2map info photo.tif
+      sat2map info photo.png
+      sat2map info ortho.tif
+      sat2map info map.gpkg
       sat2map info carto
       sat2map info runs/first --json
     """
@@ -33,7 +39,7 @@ def info(what: str, as_json: bool) -> None:
     elif path.is_dir() and ((path / RECIPE).is_file() or (path / LOG).is_file()):
         facts = run_facts(path)
     elif path.is_file():
-        facts = image_facts(path)
+        facts = file_facts(path)
     elif path.is_dir() or path.suffix == "":
         facts = model_facts(str(find(what).folder))
     else:
@@ -44,6 +50,23 @@ def info(what: str, as_json: bool) -> None:
         click.echo(json.dumps(facts, indent=2))
     else:
         _show(facts)
+
+
+def file_facts(path: Path) -> dict[str, Any]:
+    """Tell scenes, vector files and images apart by their first bytes, and describe them."""
+    from sat2map.bundle import find
+    from sat2map.scenes.facts import scene_facts
+    from sat2map.scenes.raster.header import is_tiff
+    from sat2map.scenes.vectors.facts import vector_facts, vector_format
+
+    about = {"path": str(path), "bytes": path.stat().st_size}
+    if is_tiff(path):
+        return {"is": "scene", **about, **scene_facts(path, find().card)}
+    if vector_format(path):
+        found = vector_facts(path)
+        layers = [layer._asdict() for layer in found.layers]
+        return {"is": "vectors", **about, "format": found.format, "styled": found.is_styled, "layers": layers}
+    return image_facts(path)
 
 
 def image_facts(path: Path) -> dict[str, Any]:
@@ -104,10 +127,9 @@ def run_facts(folder: Path) -> dict[str, Any]:
 
 def _show(facts: dict[str, Any]) -> None:
     """Print facts as lines of name and value; parts get a heading of their own."""
-    if facts["is"] == "model":
-        facts = _model_lines(facts)
-    if facts["is"] == "run":
-        facts = _run_lines(facts)
+    lines_of = {"scene": scene_lines, "vectors": vector_lines, "model": _model_lines, "run": _run_lines}
+    if facts["is"] in lines_of:
+        facts = lines_of[facts["is"]](facts)
     if "bytes" in facts:
         facts = {**facts, "bytes": f"{facts['bytes']:,}"}
     width = max(len(name) for name in facts)

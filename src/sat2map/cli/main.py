@@ -40,7 +40,9 @@ VERBS: dict[str, Verb] = {
         "Use",
         "roads, buildings, water and green of a map as styled layers",
     ),
-    "info": Verb("sat2map.cli.info:info", "Use", "a description of an image, a model or a run"),
+    "info": Verb(
+        "sat2map.cli.info:info", "Use", "a description of an image, a scene, a vector file, a model or a run"
+    ),
     "data": Verb("sat2map.cli.data:data", "Train", "a paired set: downloaded, imported or checked"),
     "train": Verb("sat2map.cli.train:train", "Train", "a run folder with checkpoints, samples and a report"),
     "export": Verb("sat2map.cli.train:export", "Train", "a model bundle that runs without torch"),

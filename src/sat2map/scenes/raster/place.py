@@ -55,6 +55,15 @@ class Place:
             return from_gcps(list(self.gcps))
         return self.transform
 
+    def bounds(self) -> tuple[float, float, float, float] | None:
+        """Return left, bottom, right, top in units of the CRS, also of rotated scenes; None if there is nothing."""
+        affine = self.affine()
+        if affine is None:
+            return None
+        ends = ((0, 0), (self.width, 0), (0, self.height), (self.width, self.height))
+        xs, ys = zip(*(_apply(affine, col, row) for col, row in ends), strict=True)
+        return min(xs), min(ys), max(xs), max(ys)
+
     def moved(self, **changes: Any) -> "Place":
         """Return another place with some fields replaced."""
         return replace(self, **changes)

@@ -35,11 +35,12 @@ def warped(
             "Leave out --output-crs and --res, or give the scene a CRS first (gdal_edit.py -a_srs)",
         )
     target = parse_crs(crs) if crs else place.crs
-    shape = {"gcps": place.gcps} if place.gcps else dict(
-        zip(("left", "bottom", "right", "top"), _bounds(dataset), strict=True)
-    )  # fmt: skip
+    bounds = place.bounds()
+    shape: dict[str, Any] = {"gcps": place.gcps}
+    if bounds and not place.gcps:
+        shape = dict(zip(("left", "bottom", "right", "top"), bounds, strict=True))
     # Without warnings, because rasterio uses an operator that newer versions of affine advise against.
-    with _ways(crs or "its own CRS"), without_warnings():
+    with ways(crs or "its own CRS"), without_warnings():
         transform, width, height = calculate_default_transform(
             place.crs, target, dataset.width, dataset.height, **shape, resolution=res
         )
@@ -60,14 +61,14 @@ def warped(
     }
     if nodata is not None:
         options["src_nodata"] = options["nodata"] = nodata
-    with _ways(crs or "its own CRS"), without_warnings():
+    with ways(crs or "its own CRS"), without_warnings():
         vrt = WarpedVRT(dataset, **options)
     with vrt:
         yield vrt
 
 
 @contextmanager
-def _ways(target: str) -> Iterator[None]:
+def ways(target: str) -> Iterator[None]:
     """Raise UnusableCrs instead of what rasterio says when PROJ finds no way."""
     from rasterio._err import CPLE_BaseError
     from rasterio.errors import CRSError, RasterioError
@@ -92,12 +93,3 @@ def parse_crs(name: str) -> Any:
         except CRSError:
             pass
     raise UnusableCrs(f"{name!r} is no known CRS", "Write authority and code, e.g. EPSG:3857")
-
-
-def _bounds(dataset: Any) -> tuple[float, float, float, float]:
-    """Return left, bottom, right, top, also of rotated scenes."""
-    affine, height, width = dataset.transform, dataset.height, dataset.width
-    corners = [(0, 0), (width, 0), (0, height), (width, height)]
-    xs = [affine.a * col + affine.b * row + affine.c for col, row in corners]
-    ys = [affine.d * col + affine.e * row + affine.f for col, row in corners]
-    return min(xs), min(ys), max(xs), max(ys)
