@@ -19,9 +19,10 @@ from reference import Pix2pix
 from sat2map.data.batches import Batch
 from sat2map.losses import balanced_weights
 from sat2map.palette import MAPS
-from sat2map.training.pix2pix import Objective, step
+from sat2map.training import pix2pix
+from sat2map.training.pix2pix import Objective
 from sat2map.training.recipe import Recipe, load_recipe
-from sat2map.training.setup import build_players
+from sat2map.training.systems import build_players
 
 REFERENCE = "pix2pix reference, batch 1, fp32"
 MATRIX = 2048  # side of the matrix product
@@ -39,7 +40,7 @@ def recipe_step(recipe: Recipe, batch: int) -> Callable[[], object]:
     """One step of a recipe, generator and optimisers and all, with the palette of the `maps` table."""
     colours = recipe.objective.palette
     shares = torch.full((colours,), 1 / colours) if colours else None
-    players, _ = build_players(recipe, shares)
+    players = build_players(recipe, shares)
     objective = Objective(recipe.objective)
     if shares is not None:
         table = [MAPS.colours[i % len(MAPS)] for i in range(colours)]
@@ -51,7 +52,8 @@ def recipe_step(recipe: Recipe, batch: int) -> Callable[[], object]:
     precision = torch.bfloat16 if recipe.run.precision == "bf16" else torch.float32
     total = recipe.run.images  # late in the run, so that everything that joins has joined
 
-    return lambda: step(players, objective, given, total - 1, total, precision=precision)
+    system = pix2pix.Pix2Pix(players, objective, precision)
+    return lambda: system.step(given, total - 1, total)
 
 
 def reference_step() -> Callable[[], object]:

@@ -30,8 +30,8 @@ def palette_cross_entropy(scores: Tensor, index: Tensor, weights: Tensor) -> Ten
 def gradient_difference(picture: Tensor, target: Tensor) -> Tensor:
     """Mean absolute difference of the steps between neighbouring pixels, down and across, of (N, C, H, W) pictures.
 
-    It asks for edges where the target has them, whatever the level on either side (the gradient difference of Mathieu et
-    al. 2016, with the signs of the steps kept).
+    It asks for edges where the target has them, whatever the level on either side (the gradient difference of
+    Mathieu et al. 2016, with the signs of the steps kept).
     """
     change = picture - target
     return change.diff(dim=-2).abs().mean() + change.diff(dim=-1).abs().mean()

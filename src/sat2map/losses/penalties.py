@@ -1,4 +1,4 @@
-"""Bounds on the slope of a discriminator at given pictures: R1 on real ones, R2 on generated ones (Mescheder et al. 2018).
+"""Bounds on the slope of a discriminator: R1 at real pictures, R2 at generated ones (Mescheder et al. 2018).
 
 Both forms estimate the same number, the mean over all scores of the squared gradient of a score with respect to the
 picture. It does not change with the size of the crop, and for a discriminator with a single score it is the

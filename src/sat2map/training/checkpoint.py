@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from sat2map import storage
 from sat2map.errors import CorruptFile, NothingToResume
-from sat2map.training.optimise import Average
-from sat2map.training.pix2pix import Players
+from sat2map.training.player import Player, System
 
 
 class State(msgspec.Struct, frozen=True):
@@ -31,6 +30,7 @@ class State(msgspec.Struct, frozen=True):
     seconds: float  # of training so far
     figures: dict[str, float] = {}  # development figures of the averaged weights
     palette: dict[str, Any] | None = None
+    scores: list[float] = []  # of all looks at the development pairs so far, oldest first
 
 
 def folder_of(run: Path, step: int) -> Path:
@@ -38,23 +38,34 @@ def folder_of(run: Path, step: int) -> Path:
     return run / "checkpoints" / f"step-{step:06d}"
 
 
-def save(run: Path, players: Players, average: Average | None, state: State) -> Path:
+def file_names(name: str) -> tuple[str, str, str]:
+    """Files of a player: weights, optimiser moments, averaged weights. The generator's are the short ones."""
+    if name == "generator":
+        return "generator", "optimiser", "average"
+    return name, f"{name}_optimiser", f"{name}_average"
+
+
+def _tensors(name: str, player: Player) -> dict[str, dict[str, Tensor]]:
+    weights, moments, average = file_names(name)
+    tensors = {weights: player.network.state_dict(), moments: player.optimiser.state()}
+    if player.average is not None:
+        tensors[average] = player.average.weights
+    return tensors
+
+
+def save(run: Path, system: System, state: State) -> Path:
     """Commit a checkpoint; an interrupted save leaves the earlier ones untouched. Raises StorageFailed."""
     from safetensors.torch import save as serialise
 
     target = folder_of(run, state.step)
-    tensors: dict[str, dict[str, Tensor]] = {
-        "generator": _plain(players.generator.state_dict()),
-        "optimiser": _plain(players.optimiser.state()),
-    }
-    if average is not None:
-        tensors["average"] = _plain(average.weights)
-    if players.judge is not None and players.judge_optimiser is not None:
-        tensors["discriminator"] = _plain(players.judge.state_dict())
-        tensors["discriminator_optimiser"] = _plain(players.judge_optimiser.state())
+    tensors: dict[str, dict[str, Tensor]] = {}
+    for name, player in system.players.items():
+        tensors |= _tensors(name, player)
+    if memory := system.memory():
+        tensors["memory"] = memory
     with storage.committing_folder(target, overwrite=True) as folder:
         for name, group in tensors.items():
-            (folder / f"{name}.safetensors").write_bytes(serialise(group))
+            (folder / f"{name}.safetensors").write_bytes(serialise(_plain(group)))
         (folder / "state.json").write_bytes(msgspec.json.format(msgspec.json.encode(state)))
     return target
 
@@ -81,16 +92,17 @@ def read_state(folder: Path) -> State:
         ) from error
 
 
-def restore(folder: Path, players: Players, average: Average | None) -> State:
-    """Put a checkpoint's tensors into freshly built players. Raises CorruptFile, NothingToResume."""
+def restore(folder: Path, system: System) -> State:
+    """Put a checkpoint's tensors into a freshly built system. Raises CorruptFile, NothingToResume."""
     state = read_state(folder)
-    _fill(players.generator, read_tensors(folder, "generator"), folder)
-    players.optimiser.restore(read_tensors(folder, "optimiser"))
-    if average is not None:
-        average.weights = read_tensors(folder, "average")
-    if players.judge is not None and players.judge_optimiser is not None:
-        _fill(players.judge, read_tensors(folder, "discriminator"), folder)
-        players.judge_optimiser.restore(read_tensors(folder, "discriminator_optimiser"))
+    for name, player in system.players.items():
+        weights, moments, average = file_names(name)
+        _fill(player.network, read_tensors(folder, weights), folder)
+        player.optimiser.restore(read_tensors(folder, moments))
+        if player.average is not None:
+            player.average.weights = read_tensors(folder, average)
+    if (folder / "memory.safetensors").is_file():
+        system.remember(read_tensors(folder, "memory"))
     return state
 
 

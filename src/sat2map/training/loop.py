@@ -17,10 +17,12 @@ from sat2map import storage
 from sat2map.errors import NothingToResume, RunExists, TrainingDiverged
 from sat2map.training import checkpoint, development, journal, setup
 from sat2map.training.checkpoint import State
-from sat2map.training.pix2pix import Objective, Players, Terms, step
+from sat2map.training.optimise import plateau_factor
+from sat2map.training.player import Outcome, Terms
 from sat2map.training.predict import paint_picture, weights_of
 from sat2map.training.recipe import Recipe, parse, to_yaml
 from sat2map.training.report import write_report
+from sat2map.training.systems import build_system, start_from_bundle
 
 Progress = Callable[[int, int, str], None]
 SAMPLES = 4  # rows of a sample sheet
@@ -31,52 +33,56 @@ class Run:
 
     def __init__(self, recipe: Recipe, data: setup.Data, folder: Path) -> None:
         self.recipe, self.data, self.folder = recipe, data, folder
-        self.precision = torch.bfloat16 if recipe.run.precision == "bf16" else torch.float32
-        self.objective: Objective = setup.objective_of(recipe, data)
-        self.players: Players
-        self.players, self.average = setup.build_players(recipe, data.shares)
+        self.system = build_system(recipe, data)
         self.step = 0
         self.seen = 0  # images
         self.best: tuple[float, int] | None = None
         self.figures: dict[str, float] = {}  # of the last look
+        self.scores: list[float] = []  # of all looks
         self.looked = -1  # the step it was at
         self.seconds = 0.0
 
-    def advance(self) -> Terms:
+    def advance(self) -> Outcome:
         """One step; everything random in it follows from (seed, seen). Raises TrainingDiverged."""
         torch.manual_seed(self.recipe.run.seed * 1_000_003 + self.seen)
         batch = self.data.batch(self.seen)
-        total = self.recipe.run.images
-        terms = step(self.players, self.objective, batch, self.seen, total, precision=self.precision)
+        outcome = self.system.step(batch, self.seen, self.recipe.run.images)
         self.step += 1
-        self.seen += len(batch.names)
-        if self.average is not None:
-            self.average.update(self.players.generator, self.seen, len(batch.names))
-        if not all(abs(value) < float("inf") for value in terms.values()):
+        self.seen += len(batch.source)
+        for player in self.system.players.values():
+            if player.average is not None:
+                player.average.update(player.network, self.seen, len(batch.source))
+        if not all(abs(value) < float("inf") for value in outcome.terms.values()):
             names = ", ".join(self.data.store.names[i] for i in batch.names)
             raise TrainingDiverged(
-                f"step {self.step} gave {terms} on the pairs {names}",
+                f"step {self.step} gave {outcome.terms} on the pairs {names}",
                 "Resume from the last checkpoint with a lower optimiser.rate, or remove these pairs if they are broken",
             )
-        return terms
+        return outcome
 
     def look(self, log: journal.Journal) -> None:
         """Score the averaged weights on development pairs."""
-        weights = self.average.weights if self.average is not None else None
-        with weights_of(self.players.generator, weights):
-            self.figures = development.figures(self.players.generator, self.data, self.recipe)
+        player = self.system.players["generator"]
+        with weights_of(player.network, player.best_weights):
+            self.figures = development.figures(player.generator, self.data, self.recipe)
         self.looked = self.step
+        self.scores.append(development.score(self.figures))
+        self._pass_scores_on()
         log.write("development", self.step, self.seen, self.figures)
+
+    def _pass_scores_on(self) -> None:
+        for player in self.system.players.values():
+            player.optimiser.scale = plateau_factor(player.optimiser.part, self.scores)
 
     def sample(self) -> None:
         """Write a sheet of the same development pairs as ever: source, generated, target."""
-        weights = self.average.weights if self.average is not None else None
+        player = self.system.players["generator"]
         chosen = self.data.development[:: max(1, len(self.data.development) // SAMPLES)][:SAMPLES]
         rows = []
-        with weights_of(self.players.generator, weights):
+        with weights_of(player.network, player.best_weights):
             for number in chosen:
-                scores = development.predict(self.players.generator, self.data, number, self.recipe)
-                picture = paint_picture(self.players.generator, scores, self.data.palette)
+                scores = development.predict(player.generator, self.data, number, self.recipe)
+                picture = paint_picture(player.network, scores, self.data.palette)
                 rows.append((self.data.source(number), picture, self.data.target(number)))
         journal.write_sample(self.folder, self.step, journal.sample_sheet(rows))
 
@@ -92,9 +98,10 @@ class Run:
             threads=torch.get_num_threads(),
             seconds=self.seconds,
             figures=self.figures if self.looked == self.step else {},
+            scores=self.scores,
             palette=None if self.data.palette is None else msgspec.to_builtins(self.data.palette),
         )
-        checkpoint.save(self.folder, self.players, self.average, state)
+        checkpoint.save(self.folder, self.system, state)
         self._remember_best(state)
         checkpoint.thin_out(self.folder, self.recipe.run.keep, self.best[1] if self.best else None)
 
@@ -114,10 +121,12 @@ class Run:
                 f"{self.folder} was trained on other data than it is resumed with",
                 "Name the same folder of pairs, unchanged, or start a new run with `--from` a bundle",
             )
-        checkpoint.restore(folder, self.players, self.average)
+        checkpoint.restore(folder, self.system)
         self.step, self.seen = state.step, state.seen
         self.seconds, self.figures = state.seconds, state.figures
         self.looked = self.step if state.figures else -1
+        self.scores = list(state.scores)
+        self._pass_scores_on()
         self.best = _best_of(self.folder)
         self._remember_best(state)  # a kill may have come between the checkpoint and best.json
 
@@ -157,7 +166,7 @@ def train(
             storage.sweep(run / "checkpoints", exclusive=True)
             work.resume()
         elif start_from is not None:
-            setup.start_from_bundle(work.players, work.average, start_from)
+            start_from_bundle(work.system.players["generator"], start_from)
         storage.write_text(run / "recipe.yaml", to_yaml(recipe))
         log = journal.Journal(run)
         try:
@@ -198,7 +207,7 @@ def _loop(work: Run, log: journal.Journal, on_progress: Progress) -> None:
     part, total = work.recipe.run, work.recipe.run.images
     while work.seen < total:
         begin, before = time.monotonic(), work.seen
-        terms = work.advance()
+        terms, _ = work.advance()
         work.seconds += time.monotonic() - begin
 
         def due(every: int, before: int = before) -> bool:

@@ -1,7 +1,7 @@
 """Optimisers, schedules and the weight average, each a pure function of the images seen so far."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,14 +10,43 @@ from sat2map.training.recipe import OptimiserPart
 
 
 def rate_factor(part: OptimiserPart, seen: int, total: int) -> float:
-    """Learning rate at `seen` of `total` images, as a share of `part.rate`."""
+    """Learning rate at `seen` of `total` images, as a share of `part.rate`; see also `plateau_factor`."""
     warm = min(1.0, (seen + 1) / part.warmup) if part.warmup else 1.0
+    if part.schedule == "onecycle":
+        return warm * _one_cycle(part, seen / max(total, 1))
+    if part.schedule == "step":
+        return warm * part.drop ** (seen // part.drop_every)
+    if part.schedule == "plateau":
+        return warm
     begin = part.decay_from * total
     if part.schedule == "constant" or seen <= begin:
         return warm
     done = min(1.0, (seen - begin) / max(total - begin, 1))
     left = 1 - done if part.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
     return warm * (part.final + (1 - part.final) * left)
+
+
+def _one_cycle(part: OptimiserPart, done: float) -> float:
+    """Up from `begin` to 1 along half a cosine, and down to `final` along another (Smith 2018, with cosines)."""
+    if done < part.rise:
+        return part.begin + (1 - part.begin) * 0.5 * (1 - math.cos(math.pi * done / part.rise))
+    fallen = (done - part.rise) / (1 - part.rise) if part.rise < 1 else 1.0
+    return part.final + (1 - part.final) * 0.5 * (1 + math.cos(math.pi * min(fallen, 1.0)))
+
+
+def plateau_factor(part: OptimiserPart, scores: Sequence[float]) -> float:
+    """What the plateau schedule makes of the scores of all looks so far: a `drop` for each `patience` without a record.
+
+    A pure function of the whole history, so that a resumed run drops where the uninterrupted one did.
+    """
+    if part.schedule != "plateau":
+        return 1.0
+    best, waiting, drops = -math.inf, 0, 0
+    for score in scores:
+        best, waiting = (score, 0) if score > best else (best, waiting + 1)
+        if waiting == part.patience:
+            drops, waiting = drops + 1, 0
+    return part.drop**drops
 
 
 class Optimiser:
@@ -52,6 +81,7 @@ class Optimiser:
         kind = torch.optim.Adam if part.kind == "adam" else torch.optim.AdamW
         self.parts["adam"] = kind([g for g in groups if g["params"]], part.rate, betas=part.betas)
         self._base = [group["lr"] for group in self._groups()]
+        self.scale = 1.0  # of all rates: what the run has learned from its development figures
 
     def _groups(self) -> Iterator[dict[str, object]]:
         for optimiser in self.parts.values():
@@ -59,7 +89,7 @@ class Optimiser:
 
     def step(self, seen: int, total: int) -> float:
         """Clip, set the rates for `seen` images, step; returns the gradient norm before clipping."""
-        factor = rate_factor(self.part, seen, total)
+        factor = self.scale * rate_factor(self.part, seen, total)
         for group, base in zip(self._groups(), self._base, strict=True):
             group["lr"] = base * factor  # type: ignore[operator]
         limit = self.part.clip or math.inf

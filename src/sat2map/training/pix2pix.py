@@ -13,9 +13,10 @@ from torch.nn import functional as F
 
 from sat2map import losses
 from sat2map.data.batches import Batch
-from sat2map.models import Discriminator, Generator, paint
-from sat2map.training.optimise import Optimiser
+from sat2map.models import paint
+from sat2map.training.player import Outcome, Player, Shown, Terms, autocast, frozen
 from sat2map.training.recipe import ObjectivePart
+from sat2map.training.view import View, draw_view
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Objective:
 
     def needs_picture(self, adversary: bool) -> bool:
         """Tell whether any term looks at colours rather than at scores."""
-        return adversary or self.part.reconstruction != "none"
+        return adversary or self.part.reconstruction != "none" or self.part.gradient > 0
 
     def likeness(self, scores: Tensor, picture: Tensor | None, batch: Batch) -> dict[str, Tensor]:
         """The terms that compare with the true target, each already weighted."""
@@ -49,75 +50,107 @@ class Objective:
         if self.part.reconstruction == "l1":
             assert picture is not None, "reconstruction compares pictures"
             terms["l1"] = self.part.reconstruction_weight * F.l1_loss(picture, batch.target)
+        if self.part.gradient:
+            assert picture is not None, "edges are compared between pictures"
+            terms["gradient"] = self.part.gradient * losses.gradient_difference(picture, batch.target)
         return terms
 
 
-Terms = dict[str, float]
-
-
-def discriminator_gradients(judge: nn.Module, goal: ObjectivePart, batch: Batch, picture: Tensor) -> Terms:
-    """Accumulate the discriminator's gradients on a real and a (detached) generated pair."""
-    real, _ = judge(torch.cat([batch.source, batch.target], 1))
-    fake, _ = judge(torch.cat([batch.source, picture.detach()], 1))
-    loss = losses.adversarial_discriminator(goal.adversarial, real.float(), fake.float())
+def discriminator_gradients(judge: nn.Module, goal: ObjectivePart, real: Tensor, fake: Tensor) -> Terms:
+    """Accumulate the discriminator's gradients on what it is shown of real and of (detached) generated pictures."""
+    score_real, _ = judge(real)
+    score_fake, _ = judge(fake)
+    loss = losses.adversarial_discriminator(
+        goal.adversarial, score_real.float(), score_fake.float(), goal.smoothing
+    )
     loss.backward()  # type: ignore[no-untyped-call]
-    return {"d": loss.item(), "d_real": real.float().mean().item(), "d_fake": fake.float().mean().item()}
+    return {
+        "d": loss.item(),
+        "d_real": score_real.float().mean().item(),
+        "d_fake": score_fake.float().mean().item(),
+    }
+
+
+def slope_gradients(judge: nn.Module, goal: ObjectivePart, real: Tensor, fake: Tensor) -> Terms:
+    """Accumulate the gradients of the penalties on the discriminator's slope (R1, R2), in float32.
+
+    The slope is taken with respect to the examined picture, the last three channels; the condition is held.
+    """
+    estimate = losses.gradient_penalty if goal.penalty == "exact" else losses.difference_penalty
+    terms: Terms = {}
+    for name, gamma, shown in (("r1", goal.r1, real), ("r2", goal.r2, fake)):
+        if gamma:
+            condition, examined = shown[:, :-3].detach().float(), shown[:, -3:].detach().float()
+            with torch.autocast(shown.device.type, enabled=False):
+                slope = estimate(lambda p, c=condition: judge(torch.cat([c, p], 1))[0], examined)  # type: ignore[misc]
+                (0.5 * gamma * slope).backward()  # type: ignore[no-untyped-call]
+            terms[name] = slope.item()
+    return terms
 
 
 def generator_gradients(
-    scores: Tensor, picture: Tensor | None, judge: nn.Module | None, objective: Objective, batch: Batch
+    scores: Tensor,
+    picture: Tensor | None,
+    judge: nn.Module | None,
+    objective: Objective,
+    batch: Batch,
+    view: View,
 ) -> Terms:
     """Accumulate the generator's gradients; `judge` is None where the run has no adversary (yet)."""
     goal = objective.part
     terms = objective.likeness(scores, picture, batch)
     if judge is not None and picture is not None:
-        score, features = judge(torch.cat([batch.source, picture], 1))
-        terms["adversarial"] = goal.adversarial_weight * losses.adversarial_generator(
-            goal.adversarial, score.float()
-        )
-        if goal.feature_matching:
+        score, features = judge(view(batch.source, picture))
+        real, wanted = None, []
+        if goal.feature_matching or goal.adversarial == "relativistic":
             with torch.no_grad():
-                _, wanted = judge(torch.cat([batch.source, batch.target], 1))
+                real, wanted = judge(view(batch.source, batch.target))
+                real = real.float()
+        game = losses.adversarial_generator(goal.adversarial, score.float(), real)
+        terms["adversarial"] = goal.adversarial_weight * game
+        if goal.feature_matching:
             terms["matching"] = goal.feature_matching * losses.feature_matching(wanted, features)
     loss = torch.stack(list(terms.values())).sum()
     loss.backward()  # type: ignore[no-untyped-call]
     return {"g": loss.item()} | {name: term.item() for name, term in terms.items()}
 
 
-@dataclass
-class Players:
-    """What a run trains: the generator, its adversary if the recipe has one, and their optimisers."""
+class Pix2Pix:
+    """Paired training: a generator and, if the recipe has one, the discriminator of its pictures."""
 
-    generator: Generator
-    optimiser: Optimiser
-    judge: Discriminator | None = None
-    judge_optimiser: Optimiser | None = None
+    def __init__(self, players: dict[str, Player], objective: Objective, precision: torch.dtype) -> None:
+        self.players, self.objective, self.precision = players, objective, precision
 
+    def step(self, batch: Batch, seen: int, total: int) -> Outcome:
+        """The discriminator learns first, then the generator, both on one generated picture.
 
-def step(
-    players: Players, objective: Objective, batch: Batch, seen: int, total: int, *, precision: torch.dtype
-) -> Terms:
-    """One pix2pix step: the discriminator learns first, then the generator, both on one generated picture.
+        `seen` of `total` images decide the learning rates and whether the adversary has joined yet.
+        """
+        generator, goal = self.players["generator"], self.objective.part
+        joined = seen >= goal.adversarial_from * total
+        judge = self.players.get("discriminator") if joined else None
+        view = draw_view(goal, batch.target, seen, total) if judge else View()
+        with autocast(self.precision, batch):
+            scores = generator.network(batch.source)
+        needed = self.objective.needs_picture(judge is not None)
+        picture = self.objective.paint(generator.network, scores) if needed else None
+        terms: Terms = {}
+        if judge is not None and picture is not None:
+            shown = view(batch.source, batch.target), view(batch.source, picture.detach())
+            with autocast(self.precision, batch):
+                terms |= discriminator_gradients(judge.network, goal, *shown)
+            terms |= slope_gradients(judge.network, goal, *shown)
+            terms["d_norm"] = judge.optimiser.step(seen, total)
+        network = judge.network if judge else None
+        with frozen(network), autocast(self.precision, batch):
+            terms |= generator_gradients(scores, picture, network, self.objective, batch, view)
+        terms["g_norm"] = generator.optimiser.step(seen, total)
+        output = scores if picture is None else picture
+        return Outcome(terms, {"generator": Shown(batch.source, output.detach(), batch.target)})
 
-    `seen` of `total` images decide the learning rates and whether the adversary has joined yet. Returns the terms
-    as plain numbers for the log.
-    """
-    joined = seen >= objective.part.adversarial_from * total
-    judge = players.judge if joined else None
-    with torch.autocast(batch.source.device.type, precision, enabled=precision != torch.float32):
-        scores = players.generator(batch.source)
-    needed = objective.needs_picture(judge is not None)
-    picture = objective.paint(players.generator, scores) if needed else None
-    terms: Terms = {}
-    if judge is not None and picture is not None:
-        assert players.judge_optimiser is not None, "an adversary comes with its optimiser"
-        with torch.autocast(batch.source.device.type, precision, enabled=precision != torch.float32):
-            terms |= discriminator_gradients(judge, objective.part, batch, picture)
-        terms["d_norm"] = players.judge_optimiser.step(seen, total)
-    judge_frozen = judge.requires_grad_(False) if judge is not None else None
-    with torch.autocast(batch.source.device.type, precision, enabled=precision != torch.float32):
-        terms |= generator_gradients(scores, picture, judge_frozen, objective, batch)
-    if judge is not None:
-        judge.requires_grad_(True)
-    terms["g_norm"] = players.optimiser.step(seen, total)
-    return terms
+    def memory(self) -> dict[str, Tensor]:
+        """Nothing: all that lasts is in the players."""
+        return {}
+
+    def remember(self, memory: dict[str, Tensor]) -> None:
+        """Nothing to take up."""

@@ -59,6 +59,10 @@ class NetworkPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     name: str
     parameters: dict[str, Any] = {}
+    initial: Literal["own", "normal", "xavier", "kaiming", "orthogonal"] = (
+        "own"  # own: as the network itself says
+    )
+    spread: Positive = 0.02  # standard deviation of normal kernels, gain of xavier and orthogonal ones
 
 
 class ObjectivePart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,10 +73,33 @@ class ObjectivePart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True
     class_balance: Share = 0.25  # colours are weighted by share^-class_balance (0 = all pixels alike)
     reconstruction: Literal["l1", "none"] = "none"
     reconstruction_weight: NonNegative = 100.0
-    adversarial: Literal["bce", "lsgan", "hinge", "none"] = "none"
+    gradient: NonNegative = 0.0  # weight of the difference between the edges of picture and target
+    adversarial: Literal["bce", "lsgan", "hinge", "relativistic", "none"] = "none"
     adversarial_weight: NonNegative = 1.0
     adversarial_from: Share = 0.0  # share of the run after which the discriminator joins
     feature_matching: NonNegative = 0.0  # weight of the L1 distance between discriminator features
+    smoothing: Annotated[float, msgspec.Meta(ge=0, lt=0.5)] = (
+        0.0  # one-sided: the discriminator's goal for real pictures is 1 - smoothing
+    )
+    noise: NonNegative = (
+        0.0  # deviation of the noise on real and generated pictures shown to the discriminator
+    )
+    noise_until: Annotated[float, msgspec.Meta(gt=0, le=1)] = (
+        1.0  # share of the run after which that noise, falling linearly, is gone
+    )
+    augment: tuple[
+        Literal["colour", "translation", "cutout"], ...
+    ] = ()  # DiffAugment, alike for real and generated
+    r1: NonNegative = (
+        0.0  # penalty on the discriminator's slope at real pictures (gamma; halved, as published)
+    )
+    r2: NonNegative = 0.0  # the same at generated pictures
+    penalty: Literal["exact", "difference"] = "exact"  # how r1 and r2 are computed; difference is cheaper
+    cycle: NonNegative = 10.0  # cyclegan: weight of the L1 distance after going there and back
+    identity: NonNegative = (
+        0.0  # cyclegan: weight of the L1 distance when a picture is of the wanted kind already
+    )
+    pool: Annotated[int, msgspec.Meta(ge=0)] = 50  # cyclegan: generated pictures kept for the discriminators
 
 
 class OptimiserPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,9 +111,14 @@ class OptimiserPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True
     decay: NonNegative = 0.0  # decoupled weight decay (adamw, muon)
     matrix_rate: Positive = 0.02  # muon only: rate of the convolution kernels; the rest is AdamW at `rate`
     warmup: Annotated[int, msgspec.Meta(ge=0)] = 0  # images
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
-    decay_from: Share = 0.5  # share of the run where linear and cosine decay begin
-    final: Share = 0.0  # rate at the end, as a share of `rate`
+    schedule: Literal["constant", "linear", "cosine", "step", "onecycle", "plateau"] = "constant"
+    decay_from: Share = 0.5  # linear, cosine: share of the run where decay begins
+    final: Share = 0.0  # linear, cosine, onecycle: rate at the end, as a share of `rate`
+    begin: Share = 0.04  # onecycle: rate at the start, as a share of `rate`
+    rise: Share = 0.1  # onecycle: share of the run until `rate` is reached
+    drop: Share = 0.1  # step, plateau: factor of each drop
+    drop_every: Count = 50_000  # step: images
+    patience: Count = 3  # plateau: looks at the development pairs without a better one before a drop
     clip: NonNegative = 0.0  # gradient norm limit; 0 = none
 
 
@@ -94,6 +126,10 @@ class RunPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Length, precision, averaging and what the run leaves on disk."""
 
     images: Count = 200_000  # images seen
+    epochs: Positive | None = (
+        None  # the length in epochs of the training pairs instead; `images` follows from it
+    )
+    added: NonNegative = 0.0  # epochs that the last `--epochs +N` added
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] = 0
     precision: Literal["fp32", "bf16"] = "fp32"
     threads: Annotated[int, msgspec.Meta(ge=0)] = (
@@ -112,6 +148,7 @@ class Recipe(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: str
     origin: str = ""
     limits: tuple[str, ...] = ()  # sentences for the card: what a model trained this way cannot do
+    system: Literal["pix2pix", "cyclegan"] = "pix2pix"  # pix2pix learns from pairs, cyclegan without them
     data: DataPart = DataPart()
     generator: NetworkPart
     discriminator: NetworkPart | None = None
@@ -122,17 +159,62 @@ class Recipe(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Refuse combinations that cannot train."""
-        goal = self.objective
-        if goal.adversarial != "none" and self.discriminator is None:
-            raise ValueError(f"objective.adversarial={goal.adversarial} needs a discriminator")
-        if goal.palette in {1, 2, 3}:
-            raise ValueError("objective.palette needs 4 colours or more (3 outputs mean RGB)")
-        if goal.palette and not goal.cross_entropy:
-            raise ValueError("objective.palette needs objective.cross_entropy > 0")
-        if goal.palette and self.data.direction == "map2sat":
-            raise ValueError("a palette describes maps: with data.direction=map2sat use objective.palette=0")
-        if not goal.cross_entropy and goal.reconstruction == "none" and goal.adversarial == "none":
-            raise ValueError("objective asks for nothing: set cross_entropy, reconstruction or adversarial")
+        for wrong, said in _contradictions(self):
+            if wrong:
+                raise ValueError(said)
+
+
+def _contradictions(recipe: Recipe) -> list[tuple[bool, str]]:
+    goal, unpaired = recipe.objective, recipe.system == "cyclegan"
+    likeness = goal.cross_entropy or goal.reconstruction != "none" or goal.gradient
+    steers = goal.r1 or goal.r2 or goal.noise or goal.augment or goal.feature_matching
+    return [
+        (
+            goal.adversarial != "none" and recipe.discriminator is None,
+            f"objective.adversarial={goal.adversarial} needs a discriminator",
+        ),
+        (
+            goal.palette in {1, 2, 3},
+            "objective.palette needs 4 colours or more (3 outputs mean RGB)",
+        ),
+        (
+            bool(goal.palette) and not goal.cross_entropy,
+            "objective.palette needs objective.cross_entropy > 0",
+        ),
+        (
+            bool(goal.cross_entropy) and not goal.palette,
+            "objective.cross_entropy needs objective.palette > 0",
+        ),
+        (
+            bool(goal.palette) and recipe.data.direction == "map2sat",
+            "a palette describes maps: with data.direction=map2sat use objective.palette=0",
+        ),
+        (
+            not likeness and goal.adversarial == "none",
+            "objective asks for nothing: set cross_entropy, reconstruction or adversarial",
+        ),
+        (
+            bool(steers) and goal.adversarial == "none",
+            "r1, r2, noise, augment and feature_matching concern a discriminator: set objective.adversarial",
+        ),
+        (
+            bool(goal.smoothing) and goal.adversarial not in {"bce", "lsgan"},
+            f"objective.smoothing has no meaning with objective.adversarial={goal.adversarial}: use bce or lsgan",
+        ),
+        (
+            unpaired and goal.adversarial in {"none", "relativistic"},
+            "system=cyclegan needs objective.adversarial=lsgan, bce or hinge",
+        ),
+        (
+            unpaired and bool(likeness or goal.feature_matching),
+            "system=cyclegan has no pairs: leave palette, cross_entropy, reconstruction, gradient and "
+            "feature_matching out",
+        ),
+        (
+            unpaired and recipe.data.finish is not None,
+            "system=cyclegan keeps pictures of one size: leave data.finish out",
+        ),
+    ]
 
 
 def recipe_names() -> list[str]:
@@ -167,30 +249,38 @@ def parse(text: str, where: str) -> Recipe:
 
 
 def override(recipe: Recipe, settings: Sequence[str]) -> Recipe:
-    """Apply `a.b=c` settings, values in YAML spelling. Raises BadRecipe naming the setting."""
+    """Apply `a.b=c` settings, values in YAML spelling, all at once. Raises BadRecipe naming the settings."""
     import yaml
 
     tree = msgspec.to_builtins(recipe)
-    for setting in settings:
-        path, found, value = setting.partition("=")
-        *parents, leaf = path.split(".")
-        place = tree
-        for key in parents:
-            place = place.get(key) if isinstance(place, dict) else None
-        if not found or not isinstance(place, dict):
-            raise BadRecipe(
-                f"override {setting!r} names no field", "Write section.field=value, e.g. data.batch=2"
-            )
-        try:
-            place[leaf] = yaml.safe_load(value)
-            if isinstance(place[leaf], str):  # YAML reads 1e-3 as text: numbers need a dot there
-                place[leaf] = _number(place[leaf])
-            tree = msgspec.to_builtins(msgspec.convert(tree, Recipe))
-        except (yaml.YAMLError, msgspec.ValidationError, ValueError) as error:
-            raise BadRecipe(
-                f"override {setting!r} does not fit: {error}", "See `--print-config` for the fields"
-            ) from error
-    return msgspec.convert(tree, Recipe)
+    try:
+        for setting in settings:
+            _apply(tree, setting)
+        return msgspec.convert(tree, Recipe)
+    except (yaml.YAMLError, msgspec.ValidationError, ValueError) as error:
+        named = " ".join(repr(setting) for setting in settings)
+        raise BadRecipe(
+            f"override {named} does not fit: {error}", "See `--print-config` for the fields"
+        ) from error
+
+
+def _apply(tree: Any, setting: str) -> None:
+    import yaml
+
+    path, found, value = setting.partition("=")
+    *parents, leaf = path.split(".")
+    place = tree
+    for key in parents:
+        place = place.get(key) if isinstance(place, dict) else None
+    if not found or not isinstance(place, dict):
+        raise BadRecipe(
+            f"override {setting!r} names no field", "Write section.field=value, e.g. data.batch=2"
+        )
+    place[leaf] = yaml.safe_load(value)
+    if isinstance(place[leaf], str):  # YAML reads 1e-3 as text: numbers need a dot there
+        place[leaf] = _number(place[leaf])
+    if path == "run.images":  # the length in images takes the place of one in epochs
+        place["epochs"] = None
 
 
 def _number(text: str) -> str | float:

@@ -1,4 +1,4 @@
-"""From a recipe and a folder of pairs to everything that a run needs: data, networks, optimisers, objective."""
+"""From a recipe and a folder of pairs to the data of a run: decoded, divided, with a palette."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,18 +7,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sat2map import losses, palette
+from sat2map import palette
 from sat2map.data.augment import Light
 from sat2map.data.batches import Batch, BatchMaker, UInt8, resize
 from sat2map.data.cache import IndexMaps, PixelCache
 from sat2map.data.pairs import PairedSet
 from sat2map.data.places import find_places, split_by_place
-from sat2map.errors import BadBundle, BadDataset, BadRecipe
-from sat2map.models import build_discriminator, build_generator
-from sat2map.models.carto import Carto, initialise
+from sat2map.errors import BadDataset
 from sat2map.palette import Palette
-from sat2map.training.optimise import Average, Optimiser
-from sat2map.training.pix2pix import Objective, Players
 from sat2map.training.recipe import Recipe
 
 Progress = Callable[[int, int, str], None]
@@ -116,71 +112,3 @@ def open_data(recipe: Recipe, folder: Path, on_progress: Progress) -> Data:
     return Data(
         Store(cache, index), cache.content, folder.resolve(), training, development, colours, shares, recipe
     )
-
-
-def objective_of(recipe: Recipe, data: Data) -> Objective:
-    """The recipe's objective with the palette's colours and class weights filled in."""
-    if data.palette is None or data.shares is None:
-        return Objective(recipe.objective)
-    colours = torch.tensor(data.palette.colours).float().div(127.5).sub(1)  # (K, 3)
-    weights = losses.balanced_weights(data.shares, recipe.objective.class_balance)
-    return Objective(recipe.objective, colours, weights)
-
-
-def build_players(recipe: Recipe, shares: torch.Tensor | None) -> tuple[Players, Average | None]:
-    """Networks initialised from the recipe's seed, in channels-last memory, with their optimisers."""
-    torch.manual_seed(recipe.run.seed)
-    outputs = recipe.objective.palette or 3
-    generator = build_generator(recipe.generator.name, outputs, recipe.generator.parameters)
-    _check_crops(recipe, generator.stride)
-    if isinstance(generator, Carto):
-        initialise(generator, shares)
-    generator = generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    players = Players(generator, Optimiser(generator, recipe.optimiser))
-    if recipe.discriminator is not None:
-        judge = build_discriminator(recipe.discriminator.name, 6, recipe.discriminator.parameters)
-        judge = judge.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        players.judge = judge
-        players.judge_optimiser = Optimiser(judge, recipe.discriminator_optimiser)
-    average = Average(generator, recipe.run.average) if recipe.run.average else None
-    return players, average
-
-
-def _check_crops(recipe: Recipe, stride: int) -> None:
-    finish = recipe.data.finish
-    for field, crop in (
-        ("data.crop", recipe.data.crop),
-        ("data.finish.crop", finish.crop if finish else stride),
-    ):
-        if crop % stride:
-            raise BadRecipe(
-                f"{field}={crop} is no multiple of the stride {stride} of {recipe.generator.name}",
-                f"Set {field}={max(crop // stride, 1) * stride}",
-            )
-
-
-def start_from_bundle(players: Players, average: Average | None, folder: Path) -> None:
-    """Fill the generator with a bundle's weights, to go on training on other pairs. Raises BadBundle, UnknownModel."""
-    from safetensors.torch import load
-
-    from sat2map import bundle
-
-    found = bundle.find(folder)
-    weights = load(found.weights.read_bytes())
-    own = players.generator.state_dict()
-    wrong = sorted(set(own) ^ set(weights)) or [
-        name for name in own if own[name].shape != weights[name].shape
-    ]
-    if wrong:
-        raise BadBundle(
-            f"the bundle {found.card.id} ({found.card.architecture} {found.card.parameters}) does not fit the recipe's "
-            f"generator (first difference: {wrong[0]})",
-            "Set generator.name, generator.parameters and objective.palette as the bundle's card has them",
-        )
-    with torch.no_grad():
-        for name, value in own.items():
-            value.copy_(weights[name])
-    if average is not None:
-        average.weights = {
-            name: value.detach().clone() for name, value in players.generator.state_dict().items()
-        }

@@ -1,0 +1,108 @@
+"""From a recipe to the networks that it trains: built, initialised from its seed, each with its optimiser."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sat2map import losses
+from sat2map.errors import BadBundle, BadRecipe
+from sat2map.models import Discriminator, Generator, build_discriminator, build_generator
+from sat2map.models.carto import Carto
+from sat2map.models.carto import initialise as start_at_prior
+from sat2map.models.initial import initialise
+from sat2map.training.optimise import Average, Optimiser
+from sat2map.training.pix2pix import Objective, Pix2Pix
+from sat2map.training.player import Player, System
+from sat2map.training.recipe import NetworkPart, OptimiserPart, Recipe
+from sat2map.training.setup import Data
+
+
+def build_system(recipe: Recipe, data: Data) -> System:
+    """The recipe's training system, fresh from its seed. Raises UnknownModel, BadRecipe."""
+    precision = torch.bfloat16 if recipe.run.precision == "bf16" else torch.float32
+    return Pix2Pix(build_players(recipe, data.shares), objective_of(recipe, data), precision)
+
+
+def objective_of(recipe: Recipe, data: Data) -> Objective:
+    """The recipe's objective with the palette's colours and class weights filled in."""
+    if data.palette is None or data.shares is None:
+        return Objective(recipe.objective)
+    colours = torch.tensor(data.palette.colours).float().div(127.5).sub(1)  # (K, 3)
+    weights = losses.balanced_weights(data.shares, recipe.objective.class_balance)
+    return Objective(recipe.objective, colours, weights)
+
+
+def build_players(recipe: Recipe, shares: Tensor | None = None) -> dict[str, Player]:
+    """Generator and, if the recipe names one, discriminator; `shares` (K,) are those of the palette's colours."""
+    torch.manual_seed(recipe.run.seed)
+    generator = new_generator(recipe)
+    _check_crops(recipe, generator.stride)
+    if isinstance(generator, Carto):
+        start_at_prior(generator, shares)
+    players = {"generator": _player(generator, recipe.optimiser, recipe.run.average)}
+    if recipe.discriminator is not None:
+        judge = new_discriminator(recipe.discriminator, 6)
+        players["discriminator"] = _player(judge, recipe.discriminator_optimiser)
+    return players
+
+
+def new_generator(recipe: Recipe) -> Generator:
+    """The recipe's generator with fresh weights from torch's global random state."""
+    part = recipe.generator
+    network = build_generator(part.name, recipe.objective.palette or 3, part.parameters)
+    if part.initial != "own":
+        initialise(network, part.initial, part.spread)
+    return network
+
+
+def new_discriminator(part: NetworkPart, inputs: int) -> Discriminator:
+    """The recipe's discriminator for so many channels, with fresh weights."""
+    network = build_discriminator(part.name, inputs, part.parameters)
+    if part.initial != "own":
+        initialise(network, part.initial, part.spread)
+    return network
+
+
+def _player(network: nn.Module, optimiser: OptimiserPart, average: float = 0.0) -> Player:
+    """Keep the network in channels-last memory, and give it its optimiser."""
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Player(network, Optimiser(network, optimiser), Average(network, average) if average else None)
+
+
+def _check_crops(recipe: Recipe, stride: int) -> None:
+    finish = recipe.data.finish
+    for field, crop in (
+        ("data.crop", recipe.data.crop),
+        ("data.finish.crop", finish.crop if finish else stride),
+    ):
+        if crop % stride:
+            raise BadRecipe(
+                f"{field}={crop} is no multiple of the stride {stride} of {recipe.generator.name}",
+                f"Set {field}={max(crop // stride, 1) * stride}",
+            )
+
+
+def start_from_bundle(player: Player, folder: Path) -> None:
+    """Fill a generator with a bundle's weights, to go on training on other pictures. Raises BadBundle, UnknownModel."""
+    from safetensors.torch import load
+
+    from sat2map import bundle
+
+    found = bundle.find(folder)
+    weights = load(found.weights.read_bytes())
+    own = player.network.state_dict()
+    wrong = sorted(set(own) ^ set(weights)) or [
+        name for name in own if own[name].shape != weights[name].shape
+    ]
+    if wrong:
+        raise BadBundle(
+            f"the bundle {found.card.id} ({found.card.architecture} {found.card.parameters}) does not fit the recipe's "
+            f"generator (first difference: {wrong[0]})",
+            "Set generator.name, generator.parameters and objective.palette as the bundle's card has them",
+        )
+    with torch.no_grad():
+        for name, value in own.items():
+            value.copy_(weights[name])
+    if player.average is not None:
+        player.average.weights = {name: value.detach().clone() for name, value in own.items()}
