@@ -44,6 +44,18 @@ class Window(NamedTuple):
             and other.col + other.width <= self.col + self.width
         )
 
+    def shared(self, other: "Window") -> "Window":
+        """Return the part that both have; a side of 0 where there is none."""
+        row, col = max(self.row, other.row), max(self.col, other.col)
+        bottom = max(min(self.row + self.height, other.row + other.height), row)
+        right = max(min(self.col + self.width, other.col + other.width), col)
+        return Window(row, col, bottom - row, right - col)
+
+    @property
+    def area(self) -> int:
+        """Pixels."""
+        return self.height * self.width
+
     def parts(self, side: int) -> "Iterator[Window]":
         """Cut the window into windows of at most `side` px a side, row by row."""
         for row in range(self.row, self.row + self.height, side):

@@ -42,9 +42,14 @@ def write_image(
     write_bytes(path, _encode(pixels, kind, palette), overwrite=overwrite)
 
 
-def encode_png(pixels: NDArray[np.uint8], palette: NDArray[np.uint8] | None = None) -> bytes:
-    """Return a PNG file of `pixels` (and `palette`) as `write_image` writes it."""
-    return _encode(pixels, "PNG", palette)
+def encode_png(
+    pixels: NDArray[np.uint8], palette: NDArray[np.uint8] | None = None, transparent: int | None = None
+) -> bytes:
+    """Return a PNG file of `pixels` (and `palette`) as `write_image` writes it.
+
+    `transparent`: the index or grey value that viewers show nothing for; for `(H, W)` pixels only.
+    """
+    return _encode(pixels, "PNG", palette, transparent)
 
 
 def _check(pixels: NDArray[np.uint8], palette: NDArray[np.uint8] | None, kind: str, path: Path) -> None:
@@ -58,7 +63,9 @@ def _check(pixels: NDArray[np.uint8], palette: NDArray[np.uint8] | None, kind: s
         raise UnsupportedFormat(f"cannot write {path}: {kind} takes no palette or alpha here", "Use .png.")
 
 
-def _encode(pixels: NDArray[np.uint8], kind: str, palette: NDArray[np.uint8] | None) -> bytes:
+def _encode(
+    pixels: NDArray[np.uint8], kind: str, palette: NDArray[np.uint8] | None, transparent: int | None = None
+) -> bytes:
     assert pixels.dtype == np.uint8, f"images are uint8, not {pixels.dtype}"
     assert pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4)), f"no image: {pixels.shape}"
     image = Image.fromarray(np.ascontiguousarray(pixels))
@@ -75,5 +82,5 @@ def _encode(pixels: NDArray[np.uint8], kind: str, palette: NDArray[np.uint8] | N
 
             image.save(buffer, "WEBP", lossless=True, exact=True)
         case _:
-            image.save(buffer, "PNG")
+            image.save(buffer, "PNG", **({} if transparent is None else {"transparency": transparent}))
     return buffer.getvalue()

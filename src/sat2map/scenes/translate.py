@@ -92,6 +92,7 @@ def translate(
     window: int = WINDOW,
     jobs: int | None = None,
     batch: int = 1,
+    cell: int | None = None,
     wanted: Predicate | None = None,
     blank: Predicate | None = None,
     on_progress: Progress | None = None,
@@ -100,7 +101,7 @@ def translate(
 
     `colour` is (H, W, 3) uint8, `classes` (H, W) uint8 class numbers of the palette, `confidence` (H, W) uint8
     percent. `window` in px; `jobs` strips are computed at a time (default: one per core, at most 4); a strip has
-    `batch` cells.
+    `batch` cells of `cell` px a side (default: the card's).
     Blocks (windows inside the scene) of which `wanted` says False are left out: they are done already. Strips are not
     computed where `blank` says True of every pixel that they have a share in; what is written there means nothing.
     `on_progress` is called with (strips done, strips, "").
@@ -110,7 +111,7 @@ def translate(
     check(translator.card, source.shape[2], products)
     height, width, _ = source.shape
     card = translator.card
-    grid = CellGrid(height, width, card.cell, card.halo, batch)
+    grid = CellGrid(height, width, cell or card.cell, card.halo, batch)
     with _workers(jobs or min(os.cpu_count() or 1, JOBS)) as pool:
         if card.windowing == "blend":
             blend = Blend(grid, card.palette, products)

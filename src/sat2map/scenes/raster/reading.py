@@ -34,8 +34,12 @@ class RasterSource:
         bidx: Sequence[int] | None = None,
         scale: Sequence[float] | None = None,
         nodata: float | None = None,
+        like: "RasterSource | None" = None,
     ) -> None:
-        """Give `needed` bands; `bidx`, `scale`, `nodata` are what the user says. Raises what `choose` raises."""
+        """Give `needed` bands; `bidx`, `scale`, `nodata` are what the user says. Raises what `choose` raises.
+
+        `like`: the same scene on another grid, whose scale is taken over, so that both have the same colours.
+        """
         self._dataset, self._name = dataset, name
         self._nodata = nodata
         with translated_errors(name):
@@ -44,7 +48,7 @@ class RasterSource:
         self._recent: deque[tuple[Window, Bool]] = deque(maxlen=_KEPT)
         self.sampled = False  # whether the scale comes from a sample of the scene
         with translated_errors(name):
-            self.scale = self._choose_scale(scale)
+            self.scale = like.scale if like else self._choose_scale(scale)
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -1,0 +1,49 @@
+"""A GeoTIFF, opened once and read in the world's raster at any zoom."""
+
+import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+from sat2map import mercator
+from sat2map.card import ModelCard
+from sat2map.grid import Window
+from sat2map.mercator import Degrees
+from sat2map.scenes import raster
+
+
+class Opened:
+    """A GeoTIFF that can be had at any zoom. All reading of the file goes through one lock."""
+
+    def __init__(
+        self, dataset: Any, name: str, card: ModelCard, read: dict[str, Any], limits: raster.Limits,
+        stack: ExitStack,
+    ) -> None:  # fmt: skip
+        """`read`: bidx, scale and nodata, as `RasterSource` takes them. `stack` closes what is opened."""
+        self.pixels = raster.RasterSource(dataset, name, card.bands, **read)
+        self.extent: Degrees = raster.extent(dataset)
+        self.metres = raster.metres_per_pixel(raster.Place.of(dataset, name))
+        self.notices: list[str] = []
+        self.lock = threading.RLock()
+        self.pool = stack.enter_context(ThreadPoolExecutor(1, "cells"))
+        self._dataset, self._name, self._bands, self._read = dataset, name, card.bands, read
+        self._limits, self._stack = limits, stack
+
+    @property
+    def latitude(self) -> float:
+        """Of the middle of the scene, in degrees."""
+        return (max(self.extent.south, -mercator.LATITUDE) + min(self.extent.north, mercator.LATITUDE)) / 2
+
+    def at(self, zoom: int) -> tuple[raster.RasterSource, Window]:
+        """Return the scene in the world's raster at `zoom`, and the window of the world that it covers."""
+        size = math.sqrt(self.metres[0] * self.metres[1]) if self.metres else 0.0
+        shrinks = size < mercator.ground_size(zoom, self.latitude)
+        with self.lock:
+            vrt, window = self._stack.enter_context(
+                raster.on_tiles(
+                    self._dataset, self.extent, zoom, self._read.get("nodata"), self._limits, shrinks=shrinks
+                )
+            )
+            like = {key: value for key, value in self._read.items() if key != "scale"}
+            return raster.RasterSource(vrt, self._name, self._bands, like=self.pixels, **like), window
