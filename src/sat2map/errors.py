@@ -156,6 +156,10 @@ class TrainingDiverged(Sat2MapError):
     """A loss or a weight is no longer a finite number."""
 
 
+class TrainingFailed(Sat2MapError):
+    """The guard saw the run fail in one of the known ways, and the recipe says to stop, or all retries are used."""
+
+
 class TooFewImages(Sat2MapError):
     """A statistic was asked for on fewer images than it can be trusted with."""
 
