@@ -53,6 +53,11 @@ def stopping_between_steps(report: Progress) -> Iterator[Progress]:
 @click.option(
     "--from", "start_from", type=click.Path(path_type=Path), metavar="BUNDLE", help="Start from its weights."
 )
+@click.option(
+    "--epochs",
+    metavar="N|+N",
+    help="Length in epochs; with --resume, +N goes on for N more than the run had.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace a run that is already in RUN.")
 @click.option("--print-config", is_flag=True, help="Print the recipe with all overrides, and stop.")
 @click.option("--dry-run", is_flag=True, help="Check the recipe and the folders, and stop.")
@@ -64,6 +69,7 @@ def train(
     run: Path | None,
     resume: bool,
     start_from: Path | None,
+    epochs: str | None,
     overwrite: bool,
     print_config: bool,
     dry_run: bool,
@@ -81,11 +87,18 @@ def train(
     Examples:
       sat2map train carto --data maps --run runs/first
       sat2map train carto --data maps --run runs/first --resume
+      sat2map train pix2pix-keras --data maps --run runs/back data.direction=map2sat
+      sat2map train pix2pix-keras --data maps --run runs/back data.direction=map2sat --resume --epochs +100
+      sat2map train carto --data othercity --run runs/second --from runs/first/bundle
       sat2map train carto --print-config
     """
     from sat2map.training.recipe import load_recipe, override, to_yaml
 
     resolved = override(load_recipe(recipe), list(overrides))
+    if epochs is not None:
+        from sat2map.training.length import with_epochs
+
+        resolved = with_epochs(resolved, epochs, run if resume else None)
     if print_config:
         click.echo(to_yaml(resolved), nl=False)
         return

@@ -10,7 +10,7 @@ A generator maps (N, C, H, W) in [-1, 1] to (N, outputs, H, W). It has
 `windowing`: "exact" (read a halo of that radius and crop) or "blend" (overlap windows and average).
 
 What the channels mean is decided by the caller: scores of palette colours (softmax to come) or, with three of them,
-RGB. `unet` and `resnet` end in a tanh when they have three outputs, as published; `carto` always gives raw scores.
+RGB. All but `carto` end in a tanh when they have three outputs, as published; `carto` always gives raw scores.
 `paint` makes a picture of either.
 
 A discriminator maps (N, C, H, W), condition and examined picture one after the other, to `(score_map, features)`:
@@ -29,19 +29,28 @@ from torch import Tensor, nn
 from sat2map.errors import BadRecipe, UnknownModel
 from sat2map.models.carto import Carto
 from sat2map.models.folded import FoldedDiscriminator
+from sat2map.models.maxpool import MaxPoolDiscriminator, MaxPoolUNet
 from sat2map.models.patch import PatchDiscriminator, PixelDiscriminator
 from sat2map.models.resnet import ResNet
 from sat2map.models.unet import UNet
 
-Generator: TypeAlias = Carto | UNet | ResNet
-Discriminator: TypeAlias = PatchDiscriminator | PixelDiscriminator | FoldedDiscriminator
+Generator: TypeAlias = Carto | UNet | ResNet | MaxPoolUNet
+Discriminator: TypeAlias = (
+    PatchDiscriminator | PixelDiscriminator | FoldedDiscriminator | MaxPoolDiscriminator
+)
 Network = TypeVar("Network", bound=nn.Module)
 
-GENERATORS: dict[str, type[Generator]] = {"carto": Carto, "unet": UNet, "resnet": ResNet}
+GENERATORS: dict[str, type[Generator]] = {
+    "carto": Carto,
+    "unet": UNet,
+    "resnet": ResNet,
+    "unet-maxpool": MaxPoolUNet,
+}
 DISCRIMINATORS: dict[str, type[Discriminator]] = {
     "patch": PatchDiscriminator,
     "pixel": PixelDiscriminator,
     "folded": FoldedDiscriminator,
+    "maxpool": MaxPoolDiscriminator,
 }
 
 

@@ -7,6 +7,7 @@ Context comes from the coarse levels, where a 3×3 convolution reaches stride pi
 the whole network looks is `receptive_radius`, which decides the halo of scenes.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -18,6 +19,7 @@ from sat2map.models.layers import ChannelNorm, Down, ResBlock, Up
 from sat2map.models.receptive import Span
 
 FOLD = 4  # px per side of the squares that the stem folds and the head paints
+PERIOD = 128  # px after which the fixed noise of a finished model repeats
 
 
 class Carto(nn.Module):
@@ -25,7 +27,13 @@ class Carto(nn.Module):
 
     `widths[i]` channels at stride 4·2^i; `encoder[i]` and `decoder[i]` residual blocks there (the last level has only
     `encoder`); `head` hidden channels of the painting perceptron.
+
+    `noise` channels of normal noise may join the folded image, for maps that allow more than one picture. In training
+    they are drawn anew; in evaluation they are one pattern drawn from `noise_seed` and repeated every PERIOD px, so
+    that a picture has one answer and, as the stride is then a multiple of PERIOD, windows still join exactly.
     """
+
+    pattern: Tensor  # (1, noise, PERIOD / FOLD, PERIOD / FOLD)
 
     windowing: Literal["exact", "blend"] = "exact"
 
@@ -37,13 +45,20 @@ class Carto(nn.Module):
         decoder: Sequence[int] = (2, 1, 1),
         head: int = 128,
         inputs: int = 3,
+        noise: int = 0,
+        noise_seed: int = 0,
     ) -> None:
         super().__init__()
         if not len(widths) == len(encoder) == len(decoder) + 1:
             raise ValueError(f"widths {widths}, encoder {encoder} and decoder {decoder} do not fit")
-        self.stride = FOLD << (len(widths) - 1)
-        self.outputs = outputs
-        self.stem = nn.Conv2d(inputs * FOLD**2, widths[0], 3, padding=1)
+        if noise < 0:
+            raise ValueError(f"noise {noise} must not be negative")
+        stride = FOLD << (len(widths) - 1)
+        self.stride = math.lcm(stride, PERIOD) if noise else stride
+        self.outputs, self.noise = outputs, noise
+        self.stem = nn.Conv2d(inputs * FOLD**2 + noise, widths[0], 3, padding=1)
+        if noise:
+            self.register_buffer("pattern", noise_pattern(noise, noise_seed))
         levels = range(len(widths))
         self.encoder = nn.ModuleList(
             nn.Sequential(*(ResBlock(widths[i]) for _ in range(encoder[i]))) for i in levels
@@ -63,7 +78,10 @@ class Carto(nn.Module):
 
     def folded(self, image: Tensor) -> Tensor:
         """Scores before the last pixel-shuffle: (N, outputs·16, H/4, W/4), channel = class·16 + row·4 + column."""
-        x = self.stem(F.pixel_unshuffle(image, FOLD))  # (N, w0, H/4, W/4)
+        x = F.pixel_unshuffle(image, FOLD)
+        if self.noise:
+            x = torch.cat([x, self._noise_for(x)], 1)
+        x = self.stem(x)  # (N, w0, H/4, W/4)
         skips: list[Tensor] = []
         for i, blocks in enumerate(self.encoder):
             x = blocks(x)
@@ -73,6 +91,16 @@ class Carto(nn.Module):
         for i in reversed(range(len(self.up))):
             x = self.decoder[i](self.up[i](x) + skips[i])
         return self.head(F.silu(self.head_hidden(self.head_norm(x))))  # type: ignore[no-any-return]
+
+    def _noise_for(self, folded: Tensor) -> Tensor:
+        count, _, height, width = folded.shape
+        if self.training:
+            return torch.randn(count, self.noise, height, width, device=folded.device, dtype=folded.dtype)
+        side = PERIOD // FOLD
+        rows = torch.arange(height, device=folded.device) % side
+        cols = torch.arange(width, device=folded.device) % side
+        pattern = self.pattern.to(folded.dtype)[:, :, rows][:, :, :, cols]
+        return pattern.expand(count, -1, -1, -1)
 
     def reach(self, span: Span) -> Span:
         """Input pixels that the output pixels in `span` depend on."""
@@ -91,6 +119,12 @@ class Carto(nn.Module):
     def receptive_radius(self) -> int:
         """Pixels that an output can depend on beyond its own stride-aligned square."""
         return self.reach(Span(0, self.stride - 1)).radius(self.stride)
+
+
+def noise_pattern(channels: int, seed: int) -> Tensor:
+    """The fixed noise of one seed, (1, channels, PERIOD / FOLD, PERIOD / FOLD)."""
+    side = PERIOD // FOLD
+    return torch.randn(1, channels, side, side, generator=torch.Generator().manual_seed(seed))
 
 
 def _through(blocks: nn.Module, span: Span) -> Span:

@@ -37,6 +37,10 @@ class Span(NamedTuple):
         """Inputs of a pixel-shuffle or nearest upsampling by `factor`."""
         return Span(self.first // factor, self.last // factor)
 
+    def bilinear(self) -> "Span":
+        """Inputs of a bilinear doubling, pixels placed by their centres: 2k reads k-1 and k, 2k+1 reads k and k+1."""
+        return Span((self.first - 1) // 2, (self.last + 1) // 2)
+
     def radius(self, cell: int) -> int:
         """Pixels beyond the aligned cell 0 ... cell-1 that an output inside it can depend on."""
         return max(-self.first, self.last - (cell - 1), 0)

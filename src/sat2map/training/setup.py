@@ -15,6 +15,7 @@ from sat2map.data.pairs import PairedSet
 from sat2map.data.places import find_places, split_by_place
 from sat2map.errors import BadDataset
 from sat2map.palette import Palette
+from sat2map.training.length import in_images
 from sat2map.training.recipe import Recipe
 
 Progress = Callable[[int, int, str], None]
@@ -50,7 +51,7 @@ class Data:
     development: tuple[int, ...]
     palette: Palette | None
     shares: torch.Tensor | None  # (K,) share of each palette colour among training pixels
-    recipe: Recipe
+    recipe: Recipe  # with its length in images
 
     def batch(self, seen: int) -> Batch:
         """The batch that follows `seen` images: a function of the recipe and this number alone."""
@@ -102,6 +103,7 @@ def open_data(recipe: Recipe, folder: Path, on_progress: Progress) -> Data:
             f"the smallest pair of {folder} has a side of {side} px, the recipe crops {crop} px",
             f"Set data.crop={side // 32 * 32} or smaller (data.finish.crop too), or remove small pairs",
         )
+    recipe = in_images(recipe, len(training))
     colours, index, shares = None, None, None
     if recipe.objective.palette:
         sample = training[:: max(1, len(training) // PALETTE_SAMPLE)]

@@ -64,7 +64,7 @@ def draw_view(part: ObjectivePart, like: Tensor, seen: int, total: int) -> View:
 
 
 def recolour(pictures: Tensor, draws: Tensor) -> Tensor:
-    """Brightness by ±0.5, saturation by 0 to 2, contrast by 0.5 to 1.5; `draws` (N, 3) in [0, 1), 0.5 changes nothing."""
+    """Brightness by ±0.5, saturation by 0 to 2, contrast by 0.5 to 1.5; `draws` (N, 3) in [0, 1), 0.5: none."""
     brightness, saturation, contrast = (draws.to(pictures.device)[:, i, None, None, None] for i in range(3))
     pictures = pictures + (brightness - 0.5)
     grey = pictures.mean(1, keepdim=True)
