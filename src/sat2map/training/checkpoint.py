@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sat2map import storage
 from sat2map.errors import CorruptFile, NothingToResume
+from sat2map.training.guard.watch import Memory
 from sat2map.training.player import Player, System
 
 
@@ -31,6 +32,7 @@ class State(msgspec.Struct, frozen=True):
     figures: dict[str, float] = {}  # development figures of the averaged weights
     palette: dict[str, Any] | None = None
     scores: list[float] = []  # of all looks at the development pairs so far, oldest first
+    guard: Memory = msgspec.field(default_factory=Memory)
 
 
 def folder_of(run: Path, step: int) -> Path:

@@ -29,6 +29,13 @@ class Journal:
         for name, value in figures.items():
             self._events.add_scalar(f"{kind}/{name}", value, seen)
 
+    def tell(self, step: int, seen: int, texts: dict[str, str]) -> None:
+        """One line of kind `guard` in words; a line that is there already is not written again."""
+        line = json.dumps({"kind": "guard", "step": step, "seen": seen} | texts)
+        if line not in lines_of(self.path):
+            storage.append_line(self.path, line)
+            self._events.add_text("guard", ": ".join(texts.values()), seen)
+
     def rewind(self, step: int) -> None:
         """Forget what was written after `step`: the resumed run will write it again."""
         kept = [line for line in lines_of(self.path) if json.loads(line)["step"] <= step]
@@ -52,8 +59,8 @@ def read_log(run: Path) -> list[dict[str, float | str]]:
     return [json.loads(line) for line in lines_of(run / "log.jsonl")]
 
 
-def sample_sheet(rows: list[tuple[UInt8, UInt8, UInt8]]) -> UInt8:
-    """Rows of (source, generated, target) side by side with white gaps of 4 px: one picture."""
+def sample_sheet(rows: list[tuple[UInt8, ...]]) -> UInt8:
+    """Rows of pictures, such as (source, generated, target), side by side with white gaps of 4 px: one picture."""
     return np.concatenate([_pad(np.concatenate([_pad(p, 1) for p in row], 1), 0) for row in rows], 0)
 
 

@@ -116,9 +116,7 @@ def game_figures(means: Means, who: str, objective: str, weight: float) -> dict[
     return found
 
 
-def no_convergence(
-    means: Means, who: str, objective: str, weight: float, figures: dict[str, float]
-) -> str:
+def no_convergence(means: Means, who: str, objective: str, weight: float, figures: dict[str, float]) -> str:
     """Evidence that the game is lost or makes no sense, or ""."""
     if not figures:
         return ""

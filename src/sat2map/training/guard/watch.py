@@ -1,16 +1,19 @@
 """The guard of a run: takes in steps and looks, and tells what fails, since when, and by which figures."""
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import msgspec
+import torch
 from torch import Tensor
 
+from sat2map.palette import Palette
 from sat2map.training.guard import signs
 from sat2map.training.guard.glance import Float, distance, glance, thin
 from sat2map.training.guard.means import Mean, Means
 from sat2map.training.guard.settings import KINDS, Action, GuardPart
+from sat2map.training.recipe import Recipe
 
 
 class Alarm(msgspec.Struct, frozen=True):
@@ -25,6 +28,16 @@ class Alarm(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return f"{self.kind} after {self.seen:,} images (step {self.step}): {self.evidence}"
 
+    def on(self, names: Sequence[str], unsound: Sequence[int]) -> "Alarm":
+        """Name the pairs of the step, if it matters; pairs that are themselves unsound would fail again and again."""
+        if self.kind != "not finite":
+            return self
+        if not unsound:
+            return msgspec.structs.replace(self, evidence=f"{self.evidence} on the pairs {', '.join(names)}")
+        broken = ", ".join(names[number] for number in unsound)
+        evidence = f"{self.evidence}; the pixels of {broken} are not finite numbers"
+        return msgspec.structs.replace(self, action="stop", evidence=evidence)
+
 
 class Memory(msgspec.Struct):
     """Everything that the guard remembers, as it travels in a checkpoint."""
@@ -32,11 +45,26 @@ class Memory(msgspec.Struct):
     means: dict[str, Mean] = {}
     since: dict[str, int] = {}  # kind -> images seen when its sign appeared
     told: list[str] = []  # kinds warned about whose sign still stands
-    scores: list[float] = []  # development scores, oldest first
     retries: int = 0
     rate_factor: float = 1.0  # of all learning rates, lowered at each roll back
     judged_from: int = 0  # images; after a roll back signs get time to go
     fresh: bool = True  # the generator began untrained, so that `stalled` means something
+
+
+class Pictures(Protocol):
+    """The pictures of one generator in one step, detached: (N, C, H, W) each, values in [-1, 1]."""
+
+    @property
+    def source(self) -> Tensor:
+        """What it was given."""
+
+    @property
+    def output(self) -> Tensor:
+        """What it made: pictures, or scores (N, K, H, W) over a palette."""
+
+    @property
+    def target(self) -> Tensor:
+        """The truth; without pairs, other pictures of the wanted kind."""
 
 
 class Game(NamedTuple):
@@ -46,14 +74,19 @@ class Game(NamedTuple):
     weight: float = 1.0
 
 
+NO_GAME = Game()
+
+
 class Guard:
     """Watches one run. A run that goes on from trained weights says so with `memory.fresh = False`."""
 
-    def __init__(self, part: GuardPart, game: Game = Game()) -> None:
-        self.part, self.game = part, game
+    def __init__(
+        self, part: GuardPart, game: Game = NO_GAME, *, paired: bool = True, colours: Tensor | None = None
+    ) -> None:
+        """`paired` says that targets belong to inputs; `colours` (K, 3) in [-1, 1] are those of a palette painter."""
+        self.part, self.game, self.paired, self.colours = part, game, paired, colours
         self.memory = Memory()
         self._means = Means(part.memory)
-        self._pending: list[_Seen] = []
 
     def restore(self, memory: Memory) -> None:
         """Go on from what a checkpoint remembers."""
@@ -62,22 +95,15 @@ class Guard:
 
     # -- taking in ------------------------------------------------------------------------------------------------
 
-    def see(self, source: Tensor, picture: Tensor, target: Tensor, who: str = "", *, paired: bool = True) -> None:
-        """Take in the pictures of a step: (N, 3, H, W) in [-1, 1], whole or thinned alike. `who` names a direction.
-
-        Without `paired`, `target` is any true pictures of the kind that is generated. Nothing is judged before
-        `judge`, so that pictures that are not numbers leave the means alone.
-        """
-        self._pending.append(_Seen(who, thin(source), thin(picture.detach()), thin(target), paired))
-
-    def judge(self, step: int, seen: int, images: int, terms: Mapping[str, float], names: str = "") -> Alarm | None:
-        """Take in the step that ended at `seen` images with these terms, on the pairs `names`; tell what fails."""
-        pending, self._pending = self._pending, []
-        if not all(math.isfinite(value) for value in terms.values()):
-            wrong = ", ".join(f"{name} {value:.3g}" for name, value in terms.items() if not math.isfinite(value))
-            return self._alarm("not finite", step, seen, f"{wrong} on the pairs {names}")
-        for glimpse in pending:
-            self._means.add(_numbers(glimpse), images)
+    def judge(
+        self, step: int, seen: int, images: int, terms: Mapping[str, float], shown: Mapping[str, Pictures]
+    ) -> Alarm | None:
+        """Take in the step that ended at `seen` images with these terms and pictures; tell what fails."""
+        wrong = [f"{name} {value:.3g}" for name, value in terms.items() if not math.isfinite(value)]
+        if wrong:  # nothing of such a step enters the means
+            return self._alarm("not finite", step, seen, ", ".join(wrong))
+        for name, pictures in shown.items():
+            self._means.add(self._numbers(_prefix(name), pictures), images)
         self._means.add(terms, images)
         self.memory.means = self._means.stored
         if seen < self.part.grace or seen < self.memory.judged_from:
@@ -88,16 +114,13 @@ class Guard:
                 return found
         return None
 
-    def consider(self, step: int, seen: int, score: float) -> Alarm | None:
-        """Take in a development score (higher is better); tell whether the run is past its peak."""
-        scores = self.memory.scores
-        scores.append(score)
+    def consider(self, step: int, seen: int, scores: Sequence[float]) -> Alarm | None:
+        """Judge all development scores so far, oldest first, higher is better: is the run past its peak?"""
         best = max(scores)
-        after = scores[len(scores) - 1 - scores[::-1].index(best) + 1 :]
+        late = scores[-self.part.looks :]
         limit = best - self.part.tolerance * abs(best)
-        late = after[-self.part.looks :]
         evidence = ""
-        if len(late) == self.part.looks and max(late) < limit:
+        if len(scores) > self.part.looks and max(late) < limit:
             shown = ", ".join(f"{value:.3f}" for value in late)
             evidence = f"the last development scores are {shown}, the best was {best:.3f}"
         return self._settle("past peak", evidence, step, seen)
@@ -158,33 +181,42 @@ class Guard:
         assert kind in KINDS, kind
         return Alarm(kind, self.part.action(kind), step, seen, evidence)
 
+    def _numbers(self, who: str, pictures: Pictures) -> dict[str, float | Float]:
+        """What the running means are made of, as means over the pictures of a step."""
+        picture, target = self._paint(thin(pictures.output)), thin(pictures.target)
+        shown, truth, given = glance(picture), glance(target), glance(thin(pictures.source))
+        values: dict[str, float | Float] = {
+            f"{who}level.out": float(shown.level.mean()),
+            f"{who}level.target": float(truth.level.mean()),
+            f"{who}deviation.out": float(shown.deviation.mean()),
+            f"{who}deviation.target": float(truth.deviation.mean()),
+            f"{who}deviation.source": float(given.deviation.mean()),
+            f"{who}out": shown.thumbnail.mean(0),
+            f"{who}out²": (shown.thumbnail**2).mean(0),
+            f"{who}target": truth.thumbnail.mean(0),
+            f"{who}target²": (truth.thumbnail**2).mean(0),
+        }
+        if self.paired:
+            values[f"{who}both"] = (shown.thumbnail * truth.thumbnail).mean(0)
+            values[f"{who}error"] = distance(picture, target)
+        return values
 
-class _Seen(NamedTuple):
-    """The thinned pictures of one direction of one step."""
-
-    who: str
-    source: Tensor
-    picture: Tensor
-    target: Tensor
-    paired: bool
+    def _paint(self, output: Tensor) -> Tensor:
+        """Scores of a palette painter -> the picture that they stand for; pictures stay as they are."""
+        if self.colours is None or output.shape[1] == 3:
+            return output.float()
+        shares = torch.softmax(output.float(), 1)
+        return torch.einsum("nkhw,kc->nchw", shares, self.colours.to(output.device))
 
 
-def _numbers(seen: _Seen) -> dict[str, float | Float]:
-    """What the running means are made of, as means over the pictures of a step."""
-    who = seen.who
-    shown, truth, given = glance(seen.picture), glance(seen.target), glance(seen.source)
-    values: dict[str, float | Float] = {
-        f"{who}level.out": float(shown.level.mean()),
-        f"{who}level.target": float(truth.level.mean()),
-        f"{who}deviation.out": float(shown.deviation.mean()),
-        f"{who}deviation.target": float(truth.deviation.mean()),
-        f"{who}deviation.source": float(given.deviation.mean()),
-        f"{who}out": shown.thumbnail.mean(0),
-        f"{who}out²": (shown.thumbnail**2).mean(0),
-        f"{who}target": truth.thumbnail.mean(0),
-        f"{who}target²": (truth.thumbnail**2).mean(0),
-    }
-    if seen.paired:
-        values[f"{who}both"] = (shown.thumbnail * truth.thumbnail).mean(0)
-        values[f"{who}error"] = distance(seen.picture, seen.target)
-    return values
+def _prefix(name: str) -> str:
+    """The only or the first generator has none."""
+    return "" if name == "generator" else f"{name}."
+
+
+def guard_of(recipe: Recipe, palette: Palette | None) -> Guard:
+    """The guard that a recipe asks for; `palette` is that of a palette painter."""
+    goal = recipe.objective
+    colours = None if palette is None else torch.tensor(palette.colours).float().div(127.5).sub(1)
+    game = Game(goal.adversarial, goal.adversarial_weight)
+    return Guard(recipe.guard, game, paired=recipe.system == "pix2pix", colours=colours)
