@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from sat2map.errors import BadRecipe, FileMissing, UnknownModel
+from sat2map.training.guard.settings import GuardPart
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
@@ -156,6 +157,7 @@ class Recipe(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     optimiser: OptimiserPart = OptimiserPart()
     discriminator_optimiser: OptimiserPart = OptimiserPart()
     run: RunPart = RunPart()
+    guard: GuardPart = GuardPart()
 
     def __post_init__(self) -> None:
         """Refuse combinations that cannot train."""
@@ -187,7 +189,7 @@ def _contradictions(recipe: Recipe) -> list[tuple[bool, str]]:
         ),
         (
             bool(goal.palette) and recipe.data.direction == "map2sat",
-            "a palette describes maps: with data.direction=map2sat use objective.palette=0",
+            "a palette describes maps: for data.direction=map2sat use the recipe carto-reverse or objective.palette=0",
         ),
         (
             not likeness and goal.adversarial == "none",
