@@ -102,6 +102,48 @@ class UnsafeArchive(Sat2MapError):
     """An archive wants to write outside its folder, holds links or devices, or unpacks to too much."""
 
 
+# -- network ----------------------------------------------------------------------------------------------------
+
+
+class BadAddress(Sat2MapError):
+    """An address is malformed, lacks its token, or leads to a host that the user did not name."""
+
+    exit_code = 2
+
+
+class BadTileSource(Sat2MapError):
+    """A tile source is not described well enough: template, area, zoom, layer, or what its document says."""
+
+    exit_code = 2
+
+
+class TooMuchToFetch(Sat2MapError):
+    """More tiles, requests or bytes would be fetched than are allowed."""
+
+    exit_code = 2
+
+
+# -- collections ------------------------------------------------------------------------------------------------
+
+
+class BadCollection(Sat2MapError):
+    """A folder is no collection of photos, or a line of its manifest is not one."""
+
+    exit_code = 2
+
+
+class BadArea(Sat2MapError):
+    """An area is no box or polygon of longitudes and latitudes."""
+
+    exit_code = 2
+
+
+class BadNetwork(Sat2MapError):
+    """A detector or classifier that the user named cannot be opened, or takes or gives other things than expected."""
+
+    exit_code = 2
+
+
 # -- recipes, models, bundles -----------------------------------------------------------------------------------
 
 
@@ -133,6 +175,15 @@ class ParityFailed(Sat2MapError):
 
 class MissingExtra(Sat2MapError):
     """The command needs an optional part of sat2map that is not installed."""
+
+    exit_code = 2
+
+
+# -- worlds -----------------------------------------------------------------------------------------------------
+
+
+class BadWorld(Sat2MapError):
+    """A town was described by something that no town can be: an unknown style, a number out of range."""
 
     exit_code = 2
 

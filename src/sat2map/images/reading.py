@@ -40,6 +40,13 @@ def decode_image(data: bytes, limits: Limits = DEFAULT_LIMITS, name: str = "the 
     return over_white(_decode(data, limits, name))
 
 
+def decode_image_with_alpha(
+    data: bytes, limits: Limits = DEFAULT_LIMITS, name: str = "the image"
+) -> Pixels:
+    """Return the bytes of an image file as `read_image_with_alpha` does; `name` is what messages call it."""
+    return _decode(data, limits, name)
+
+
 def over_white(pixels: Pixels) -> NDArray[np.uint8]:
     """Composite colours over white: round((colour · alpha + 255 · (255 - alpha)) / 255)."""
     rgb, alpha = pixels
