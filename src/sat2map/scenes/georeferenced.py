@@ -152,8 +152,7 @@ def _sidecars(paths: Mapping[str, Path], card: ModelCard) -> dict[Path, str]:
     """Return what is to be written beside the products."""
     if "classes" not in paths or card.palette is None:
         return {}
-    path = paths["classes"]
-    return {path.with_name(f"{path.name}.aux.xml"): raster.category_sidecar(card.palette.names)}
+    return raster.sidecars(paths["classes"], card.palette.names, card.palette.class_colours())
 
 
 def _are_done(paths: Mapping[str, Path], key: Mapping[str, Any], options: SceneOptions) -> bool:

@@ -10,12 +10,13 @@ from sat2map.scenes.raster.bands import Bands
 from sat2map.scenes.raster.gate import open_scene, tags_of
 from sat2map.scenes.raster.grids import Units, box_in, north_up, units_of
 from sat2map.scenes.raster.header import Limits, is_tiff
+from sat2map.scenes.raster.legend import sidecars
 from sat2map.scenes.raster.place import Place, metres_per_pixel
 from sat2map.scenes.raster.reading import RasterSource
 from sat2map.scenes.raster.scaling import Scale
 from sat2map.scenes.raster.tiling import BLOCK, extent, on_tiles
 from sat2map.scenes.raster.warping import warped
-from sat2map.scenes.raster.writing import CREATION_KEYS, Layer, Piece, category_sidecar, finalise, write_plain
+from sat2map.scenes.raster.writing import CREATION_KEYS, Layer, Piece, finalise, write_plain
 
 __all__ = [
     "BLOCK",
@@ -29,7 +30,6 @@ __all__ = [
     "Scale",
     "Units",
     "box_in",
-    "category_sidecar",
     "extent",
     "finalise",
     "is_tiff",
@@ -37,6 +37,7 @@ __all__ = [
     "north_up",
     "on_tiles",
     "open_scene",
+    "sidecars",
     "tags_of",
     "units_of",
     "warped",

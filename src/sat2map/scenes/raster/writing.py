@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 import numpy as np
 import numpy.typing as npt
@@ -214,12 +213,3 @@ def _refusals(path: Path) -> Iterator[None]:
             f"cannot write {path}: {text}",
             "See that the disk has room, then run the command again with --resume",
         ) from error
-
-
-def category_sidecar(names: Iterable[str]) -> str:
-    """Return the `.aux.xml` that gives classes their names: GeoTIFF has no place for them, GDAL and QGIS look there."""
-    listed = "".join(f"      <Category>{escape(name)}</Category>\n" for name in names)
-    return (
-        '<PAMDataset>\n  <PAMRasterBand band="1">\n    <CategoryNames>\n'
-        f"{listed}    </CategoryNames>\n  </PAMRasterBand>\n</PAMDataset>\n"
-    )

@@ -22,6 +22,7 @@ Columns = dict[str, npt.NDArray[Any]]
 
 DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".json": "GeoJSON", ".fgb": "FlatGeobuf"}
 BATCH = 4096  # features
+GPKG = {"VERSION": "1.2"}  # GDAL before 3.7, as in QGIS of Debian 12, warns of newer ones
 TYPES = {"polygons": "Polygon", "lines": "LineString"}
 TOGETHER = "map"  # the one layer of a GeoJSON file
 
@@ -116,7 +117,7 @@ class LayerWriter:
                 self._path, shapely.to_wkb(geometries), list(columns.values()), list(columns),
                 layer=TOGETHER if self._together else layer, driver="GPKG",
                 geometry_type="Unknown" if self._together else self._types[layer], crs=self._crs,
-                append=self._path.exists(), nan_as_null=True,
+                append=self._path.exists(), nan_as_null=True, dataset_options=GPKG,
             )  # fmt: skip
 
 
