@@ -37,21 +37,21 @@ def picture_figures(means: Means, who: str) -> dict[str, float]:
     follow: correlation of generated with true thumbnails over pictures, where they are pairs; error: mean absolute
     distance from the truth in [-1, 1].
     """
-    if f"{who}level.out" not in means:
+    if f"level.out{who}" not in means:
         return {}
-    out, target = means.vector(f"{who}out"), means.vector(f"{who}target")
-    out_variance = means.vector(f"{who}out²") - out**2
-    target_variance = means.vector(f"{who}target²") - target**2
+    out, target = means.vector(f"out{who}"), means.vector(f"target{who}")
+    out_variance = means.vector(f"out²{who}") - out**2
+    target_variance = means.vector(f"target²{who}") - target**2
     found = {
         "variety": _share(math.sqrt(max(out_variance.mean(), 0)), math.sqrt(max(target_variance.mean(), 0))),
-        "contrast": _share(means.number(f"{who}deviation.out"), means.number(f"{who}deviation.target")),
-        "brightness": _share(1 + means.number(f"{who}level.out"), 1 + means.number(f"{who}level.target")),
+        "contrast": _share(means.number(f"deviation.out{who}"), means.number(f"deviation.target{who}")),
+        "brightness": _share(1 + means.number(f"level.out{who}"), 1 + means.number(f"level.target{who}")),
     }
-    if f"{who}both" in means:
-        both = (means.vector(f"{who}both") - out * target).mean()
+    if f"both{who}" in means:
+        both = (means.vector(f"both{who}") - out * target).mean()
         spread = math.sqrt(max(out_variance.mean() * target_variance.mean(), 0))
         found["follow"] = _share(float(both), spread)
-        found["error"] = means.number(f"{who}error")
+        found["error"] = means.number(f"error{who}")
     return found
 
 
@@ -63,8 +63,8 @@ def collapse(means: Means, who: str, figures: dict[str, float]) -> str:
     """Evidence of dark, empty or unvarying pictures, or ""; silent where inputs or truth show nothing either."""
     rich = (
         figures
-        and means.number(f"{who}deviation.source") > RICH
-        and means.number(f"{who}deviation.target") > RICH
+        and means.number(f"deviation.source{who}") > RICH
+        and means.number(f"deviation.target{who}") > RICH
     )
     if not rich:
         return ""
@@ -81,38 +81,39 @@ def collapse(means: Means, who: str, figures: dict[str, float]) -> str:
 
 def divergence(means: Means, who: str) -> str:
     """Evidence that pictures have come farther from the truth than they were, or ""."""
-    mean = means.stored.get(f"{who}error")
-    if mean is None or mean.lowest is None:
+    name, what = _distance(means, who)
+    if name not in means or (lowest := means.stored[name].lowest) is None:
         return ""
-    now = means.number(f"{who}error")
-    if now <= FARTHER * mean.lowest:
-        return ""
-    return f"the distance from the truth is {now:.3f}; it was {mean.lowest:.3f} (of 2)"
+    now = means.number(name)
+    return f"{what} is {now:.3g}; it was {lowest:.3g}" if now > FARTHER * lowest else ""
+
+
+def _distance(means: Means, who: str) -> tuple[str, str]:
+    """The mean to judge a generator's progress by, and how to call it."""
+    if f"error{who}" in means:
+        return f"error{who}", "the distance from the truth (0 to 2)"
+    return f"cycle{who}", "the loss after going there and back"
 
 
 def stalled(means: Means, who: str) -> str:
     """Evidence that a generator which began from nothing is where it began, or ""."""
-    mean = means.stored.get(f"{who}error")
-    if mean is None or mean.first is None:
+    name, what = _distance(means, who)
+    if name not in means or (first := means.stored[name].first) is None:
         return ""
-    now = means.number(f"{who}error")
-    return (
-        f"the distance from the truth is {now:.3f}; it began at {mean.first:.3f} (of 2)"
-        if now > UNLEARNED * mean.first
-        else ""
-    )
+    now = means.number(name)
+    return f"{what} is {now:.3g}; it began at {first:.3g}" if now > UNLEARNED * first else ""
 
 
 def game_figures(means: Means, who: str, objective: str, weight: float) -> dict[str, float]:
     """How the game stands: the discriminator's loss over that of guessing, and the generator's without its weight."""
-    if f"{who}d" not in means or f"{who}adversarial" not in means or objective not in GAMES:
+    if f"d{who}" not in means or f"adversarial{who}" not in means or objective not in GAMES:
         return {}
     found = {
-        "guessing": means.number(f"{who}d") / GAMES[objective][0],
-        "fooled": means.number(f"{who}adversarial") / max(weight, 1e-12),
+        "guessing": means.number(f"d{who}") / GAMES[objective][0],
+        "fooled": means.number(f"adversarial{who}") / max(weight, 1e-12),
     }
-    if f"{who}d_real" in means and f"{who}d_fake" in means:
-        found["preference"] = means.number(f"{who}d_real") - means.number(f"{who}d_fake")
+    if f"d_real{who}" in means and f"d_fake{who}" in means:
+        found["preference"] = means.number(f"d_real{who}") - means.number(f"d_fake{who}")
     return found
 
 
@@ -128,7 +129,7 @@ def no_convergence(means: Means, who: str, objective: str, weight: float, figure
         )
     if guessing > GUESSING:
         return f"the discriminator's loss is {guessing:.0%} of guessing"
-    lowest = means.stored[f"{who}adversarial"].lowest
+    lowest = means.stored[f"adversarial{who}"].lowest
     surged = lowest is not None and loss > SURGE * max(lowest / max(weight, 1e-12), 0.0)
     if guessing < LOST and loss > GAMES[objective][1] and surged and np.isfinite(loss):
         return (

@@ -103,7 +103,7 @@ class Guard:
         if wrong:  # nothing of such a step enters the means
             return self._alarm("not finite", step, seen, ", ".join(wrong))
         for name, pictures in shown.items():
-            self._means.add(self._numbers(_prefix(name), pictures), images)
+            self._means.add(self._numbers(name.removeprefix("generator"), pictures), images)
         self._means.add(terms, images)
         self.memory.means = self._means.stored
         if seen < self.part.grace or seen < self.memory.judged_from:
@@ -130,14 +130,14 @@ class Guard:
         found: dict[str, float] = {}
         for who in self._directions():
             figures = signs.picture_figures(self._means, who) | self._game(who)
-            found |= {f"guard.{who}{name}": value for name, value in figures.items()}
+            found |= {f"guard.{name}{who}": value for name, value in figures.items()}
         return found
 
     # -- judging --------------------------------------------------------------------------------------------------
 
     def _directions(self) -> list[str]:
-        names = [name.removesuffix("level.out") for name in self._means.stored if name.endswith("level.out")]
-        return names or [""]
+        names = [name for name in self._means.stored if name.startswith("level.out")]
+        return [name.removeprefix("level.out") for name in names] or [""]
 
     def _game(self, who: str) -> dict[str, float]:
         return signs.game_figures(self._means, who, self.game.objective, self.game.weight)
@@ -146,7 +146,7 @@ class Guard:
         """(kind, evidence or "") of every sign that this run can show."""
         for who in self._directions():
             pictures, game = signs.picture_figures(self._means, who), self._game(who)
-            label = f"{who.rstrip('.')}: " if who else ""
+            label = f"generator{who}: " if who else ""
             found = {
                 "no convergence": signs.no_convergence(
                     self._means, who, self.game.objective, self.game.weight, game
@@ -156,7 +156,7 @@ class Guard:
                 "stalled": signs.stalled(self._means, who) if self.memory.fresh else "",
             }
             for kind, evidence in found.items():
-                yield f"{kind}{' of ' + who.rstrip('.') if who else ''}", label + evidence if evidence else ""
+                yield f"{kind} of generator{who}", label + evidence if evidence else ""
 
     def _hold(self, sign: str, evidence: str, step: int, seen: int) -> Alarm | None:
         """An alarm once a sign has held for the recipe's patience."""
@@ -186,19 +186,19 @@ class Guard:
         picture, target = self._paint(thin(pictures.output)), thin(pictures.target)
         shown, truth, given = glance(picture), glance(target), glance(thin(pictures.source))
         values: dict[str, float | Float] = {
-            f"{who}level.out": float(shown.level.mean()),
-            f"{who}level.target": float(truth.level.mean()),
-            f"{who}deviation.out": float(shown.deviation.mean()),
-            f"{who}deviation.target": float(truth.deviation.mean()),
-            f"{who}deviation.source": float(given.deviation.mean()),
-            f"{who}out": shown.thumbnail.mean(0),
-            f"{who}out²": (shown.thumbnail**2).mean(0),
-            f"{who}target": truth.thumbnail.mean(0),
-            f"{who}target²": (truth.thumbnail**2).mean(0),
+            f"level.out{who}": float(shown.level.mean()),
+            f"level.target{who}": float(truth.level.mean()),
+            f"deviation.out{who}": float(shown.deviation.mean()),
+            f"deviation.target{who}": float(truth.deviation.mean()),
+            f"deviation.source{who}": float(given.deviation.mean()),
+            f"out{who}": shown.thumbnail.mean(0),
+            f"out²{who}": (shown.thumbnail**2).mean(0),
+            f"target{who}": truth.thumbnail.mean(0),
+            f"target²{who}": (truth.thumbnail**2).mean(0),
         }
         if self.paired:
-            values[f"{who}both"] = (shown.thumbnail * truth.thumbnail).mean(0)
-            values[f"{who}error"] = distance(picture, target)
+            values[f"both{who}"] = (shown.thumbnail * truth.thumbnail).mean(0)
+            values[f"error{who}"] = distance(picture, target)
         return values
 
     def _paint(self, output: Tensor) -> Tensor:
@@ -207,11 +207,6 @@ class Guard:
             return output.float()
         shares = torch.softmax(output.float(), 1)
         return torch.einsum("nkhw,kc->nchw", shares, self.colours.to(output.device))
-
-
-def _prefix(name: str) -> str:
-    """The only or the first generator has none."""
-    return "" if name == "generator" else f"{name}."
 
 
 def guard_of(recipe: Recipe, palette: Palette | None) -> Guard:
