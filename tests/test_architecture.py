@@ -29,6 +29,7 @@ FLOORS = {
     "runtime": 1,
     "scenes": 1,
     "data": 2,
+    "collect": 2,
     "models": 2,
     "losses": 2,
     "demo": 3,
@@ -60,8 +61,13 @@ OWNERS = {
     "onnxscript": {"training"},
     "tensorboard": {"training"},
     "yaml": {"training"},
-    # export: parity of the model it has just written; features: an extractor that the user names
-    "onnxruntime": {"runtime.py", "training/export.py", "evaluation/features.py"},
+    # export: parity of the model it has just written; features, networks: an extractor, detectors that the user names
+    "onnxruntime": {
+        "runtime.py",
+        "training/export.py",
+        "evaluation/features.py",
+        "collect/funnel/networks.py",
+    },
     "PIL": {"images", "evaluation"},  # evaluation: drawing
     "rasterio": {"scenes/raster"},
     "pmtiles": {"scenes/tiles"},

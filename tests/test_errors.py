@@ -212,6 +212,26 @@ def _(world: World) -> list[str]:
     return ["data", "get", "maps", "maps", "--from", "maps.tar.gz"]
 
 
+@causes(errors.BadCollection, "line 1", "manifest.jsonl")
+def _(world: World) -> list[str]:
+    (world.folder / "photos").mkdir()
+    world.write("photos/manifest.jsonl", b'{"record": "letter"}\n')
+    return ["collect", "filter", "photos", "--keep-people"]
+
+
+@causes(errors.BadArea, "37,56,38,55")
+def _(world: World) -> list[str]:
+    (world.folder / "album").mkdir()
+    return ["collect", "photos", "album", "photos", "--bbox", "37,56,38,55"]
+
+
+@causes(errors.BadNetwork, "yolox.onnx")
+def _(world: World) -> list[str]:
+    (world.folder / "photos").mkdir()
+    world.write("photos/manifest.jsonl", b"")
+    return ["collect", "filter", "photos", "--person-model", world.write("yolox.onnx", b"no network")]
+
+
 @causes(errors.RunExists, "run", "--resume", "--overwrite")
 def _(world: World) -> list[str]:
     (world.folder / "run").mkdir()

@@ -44,6 +44,9 @@ VERBS: dict[str, Verb] = {
         "sat2map.cli.info:info", "Use", "a description of an image, a scene, a vector file, a model or a run"
     ),
     "data": Verb("sat2map.cli.data:data", "Train", "a paired set: downloaded, imported or checked"),
+    "collect": Verb(
+        "sat2map.cli.collect:collect", "Train", "geotagged photos and satellite views, filtered and looked through"
+    ),
     "train": Verb("sat2map.cli.train:train", "Train", "a run folder with checkpoints, samples and a report"),
     "export": Verb("sat2map.cli.train:export", "Train", "a model bundle that runs without torch"),
     "evaluate": Verb(

@@ -17,19 +17,31 @@ One rule for each kind of pixel, so that a picture means the same everywhere (`r
 """
 
 from sat2map.images.header import Limits, image_size, sniff
-from sat2map.images.reading import decode_image, read_image, read_image_with_alpha
+from sat2map.images.metadata import Metadata, read_metadata
+from sat2map.images.reading import (
+    decode_image,
+    decode_image_with_alpha,
+    read_image,
+    read_image_with_alpha,
+)
+from sat2map.images.resizing import resized, within
 from sat2map.images.scale import from_unit, to_unit
 from sat2map.images.writing import encode_png, write_image
 
 __all__ = [
     "Limits",
+    "Metadata",
     "decode_image",
+    "decode_image_with_alpha",
     "encode_png",
     "from_unit",
     "image_size",
     "read_image",
     "read_image_with_alpha",
+    "read_metadata",
+    "resized",
     "sniff",
     "to_unit",
+    "within",
     "write_image",
 ]

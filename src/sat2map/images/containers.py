@@ -19,6 +19,30 @@ class Outline(NamedTuple):
     orientation: int = 1  # EXIF, 1…8
 
 
+def exif_block(source: Source) -> bytes:
+    """Return the EXIF block of a PNG, JPEG or WebP, which is a TIFF structure; empty if there is none.
+
+    Raises `CorruptImage` for a file whose parts cannot be told from one another.
+    """
+    head = source.head(4)
+    if head.startswith(b"\xff\xd8"):
+        return _jpeg_exif(source)
+    kind, chunks = (b"EXIF", _webp_chunks) if head == b"RIFF" else (b"eXIf", _png_chunks)
+    for name, start, length in chunks(source):
+        if name == kind:
+            return source.read(start + 8, length).removeprefix(b"Exif\0\0")
+    return b""
+
+
+def _jpeg_exif(source: Source) -> bytes:
+    for marker, start, length in _jpeg_segments(source):
+        if marker == _EXIF:
+            block = source.read(start + 4, length - 2)
+            if block.startswith(b"Exif\0\0"):
+                return block.removeprefix(b"Exif\0\0")
+    return b""
+
+
 # -- PNG --------------------------------------------------------------------------------------------------------
 
 _MOST_CHUNKS = 1 << 20

@@ -57,8 +57,8 @@ class Directory(NamedTuple):
     tags: list[Tag]
 
 
-def read_directory(source: Source, *, lenient: bool = False) -> Directory:
-    """Read the first directory of a TIFF structure. Raises `CorruptImage`.
+def read_directory(source: Source, *, lenient: bool = False, start: int | None = None) -> Directory:
+    """Read the first directory of a TIFF structure, or the one at the offset `start`. Raises `CorruptImage`.
 
     `lenient`, for EXIF blocks: any version counts as the classic one, and a directory that is cut off as what is left.
     """
@@ -68,7 +68,8 @@ def read_directory(source: Source, *, lenient: bool = False) -> Directory:
     if head[:2] not in (b"II", b"MM") or (version not in (42, 43) and not lenient):
         raise source.corrupt("it does not begin with a TIFF header")
     is_big = version == 43 and not lenient
-    start = _integer(source.read(8, 8) if is_big else head[4:8], order)
+    if start is None:
+        start = _integer(source.read(8, 8) if is_big else head[4:8], order)
     width = 20 if is_big else 12  # bytes of an entry
     counter = 8 if is_big else 2
     count = _integer(source.read(start, counter), order)

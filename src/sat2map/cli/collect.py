@@ -1,0 +1,127 @@
+"""`sat2map collect`: geotagged photos and the satellite crops beside them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sat2map.cli.progress import progress
+
+if TYPE_CHECKING:
+    from sat2map.collect.provider import Provider
+    from sat2map.collect.region import Region
+
+
+class Box(click.ParamType[tuple[float, float, float, float]]):
+    """WEST,SOUTH,EAST,NORTH in degrees."""
+
+    name = "box"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, float, float, float]:
+        """Return four numbers; what they mean is judged elsewhere."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            west, south, east, north = (float(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r}: give WEST,SOUTH,EAST,NORTH in degrees, e.g. 37,55,38,56", param, ctx)
+        return west, south, east, north
+
+
+def region_of(bbox: tuple[float, float, float, float] | None, area: Path | None) -> "Region | None":
+    """Return the region of --bbox or --area; both at once are a mistake."""
+    from sat2map.collect.region import from_box, from_geojson
+
+    if bbox and area:
+        raise click.UsageError("--bbox and --area exclude each other: there is one region")
+    if area:
+        return from_geojson(area)
+    return from_box(*bbox) if bbox else None
+
+
+@click.group(short_help="Collect geotagged photos, filter them, look them through.")
+def collect() -> None:
+    """Collect geotagged photos and the satellite views beside them, for models of the view from the ground.
+
+    A collection is a folder with pictures and a manifest that is only ever appended to. Every command goes on where it
+    was interrupted when it is given again.
+
+    \b
+    From nothing to a set of landscapes:
+      sat2map collect photos pictures/ landscapes
+      sat2map collect filter landscapes --months 5-9 --person-model yolox.onnx
+      sat2map collect review landscapes
+    """
+
+
+@collect.command(short_help="Photos with coordinates, from a folder or a service.")
+@click.argument("source", metavar="SOURCE")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--bbox", type=Box(), metavar="W,S,E,N", help="Only photos of this area, in degrees.")
+@click.option(
+    "--area", type=click.Path(path_type=Path), metavar="FILE", help="Or of the polygons in this GeoJSON file."
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Stop when DIR holds N photos.")
+@click.option("--reference", is_flag=True, help="Folders: point to the photos instead of copying them.")
+@click.option("--licence", default="", metavar="TEXT", help="Folders: noted where a photo names none.")
+@click.option("--author", default="", metavar="TEXT", help="Folders: noted where a photo names none.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
+def photos(source: str, folder: Path, quiet: bool, **options: Any) -> None:
+    """Collect photos with coordinates from SOURCE into the collection DIR, which is made if it is missing.
+
+    SOURCE is a folder; coordinates and times come from the photos' EXIF data. The result of `collect photos` is a
+    collection: pictures as they came, and a manifest with source, licence, author, place, time and checksum of each.
+
+    \b
+    Examples:
+      sat2map collect photos ~/Pictures landscapes
+      sat2map collect photos ~/Pictures landscapes --bbox 37,55,40,57 --reference
+    """
+    from sat2map.collect.collection import Collection
+    from sat2map.collect.gather import Gathering
+    from sat2map.storage import locked
+
+    region = region_of(options["bbox"], options["area"])
+    provider = _provider(source, options)
+    collection = Collection.open_or_create(folder)
+    with locked(folder), progress("collecting", quiet=quiet) as bar:
+        run = Gathering(
+            collection,
+            provider,
+            region,
+            limit=options["limit"],
+            copies=not options["reference"],
+            on_progress=bar,
+        )
+        found = run.run()
+    if not quiet:
+        for what, count in {
+            "fetched": found.fetched,
+            "here already": found.known,
+            "without coordinates": found.without_place,
+            "outside the region": found.outside,
+            "gone or no picture": found.gone,
+            "failed, to be tried again": found.failed,
+        }.items():
+            if count or what == "fetched":
+                click.echo(f"{count:8} {what}")
+        click.echo(f"{folder}: {sum(1 for p in collection.photos.values() if p.file)} photos")
+
+
+def _provider(source: str, options: dict[str, Any]) -> "Provider":
+    """Return the provider that SOURCE names."""
+    from sat2map.collect.folder import Folder
+
+    return Folder(Path(source).expanduser(), options["licence"], options["author"])
+
+
+def _register() -> None:
+    """Add the commands that live in files of their own."""
+    from sat2map.cli import funnel
+
+    collect.add_command(funnel.filter_)
+
+
+_register()
