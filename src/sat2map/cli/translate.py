@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
+from sat2map.cli.destination import Destination, destination
 from sat2map.cli.lists import NameList
 from sat2map.cli.progress import Progress, progress
+from sat2map.cli.scene_options import TILES, refuse_others, scene_options, zooms_of
+from sat2map.cli.tile_source import NAMES as TILE_NAMES
+from sat2map.cli.tile_source import SourceName, is_address, local_scene, taken, tile_options
 
 if TYPE_CHECKING:
     from sat2map.scenes.pictures import FolderResult
-
-SCENES_ONLY = ("bidx", "scale", "nodata", "gsd", "output_crs", "res", "creation", "resume")
 
 
 def _products() -> tuple[str, ...]:
@@ -24,53 +25,9 @@ def _products() -> tuple[str, ...]:
     return PRODUCTS
 
 
-class Numbers(click.ParamType[tuple[float, ...]]):
-    """A comma-separated list of numbers, all whole for band numbers."""
-
-    def __init__(self, kind: type[int] | type[float], even: bool = False) -> None:
-        self.name = "numbers"
-        self._kind, self._even = kind, even
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, ...]:
-        """Return the numbers in the order given; lists of pairs must be LOW,HIGH with LOW below HIGH."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            numbers = tuple(self._kind(part) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r} is no comma-separated list of numbers", param, ctx)
-        pairs = zip(numbers[::2], numbers[1::2], strict=False)
-        if self._even and (len(numbers) % 2 or not all(-1e38 < low < high < 1e38 for low, high in pairs)):
-            self.fail(f"{value!r}: give LOW,HIGH with LOW below HIGH, once or for each band", param, ctx)
-        return numbers
-
-
-class Creation(click.ParamType[tuple[str, str]]):
-    """KEY=VALUE for the writer."""
-
-    name = "creation"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        """Return the key in capitals and the value."""
-        from sat2map.scenes.raster.writing import CREATION_KEYS
-
-        if isinstance(value, tuple):
-            return value
-        key, sign, wanted = str(value).partition("=")
-        if not sign or key.upper() not in CREATION_KEYS or not wanted.replace("_", "").isalnum():
-            self.fail(
-                f"{value!r}: give KEY=VALUE with a key out of {', '.join(sorted(CREATION_KEYS))}", param, ctx
-            )
-        return key.upper(), wanted
-
-
 @click.command(short_help="Turn an image, or each image of a folder, into a street map.")
-@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path), required=False)
+@click.argument("source", metavar="IN", type=SourceName())
+@click.argument("out", type=click.Path(), required=False)
 @click.option(
     "--model",
     default="carto",
@@ -100,40 +57,7 @@ class Creation(click.ParamType[tuple[str, str]]):
     type=click.IntRange(min=1),
     help="Cells computed at a time; one per core, at most 4, if not given.",
 )
-@click.option(
-    "--bidx", type=Numbers(int), metavar="LIST", help="Scenes: bands to use as red,green,blue, from 1."
-)
-@click.option(
-    "--scale",
-    type=Numbers(float, even=True),
-    metavar="LOW,HIGH",
-    help="Scenes: samples that become 0 and 255; the 2nd and 98th percentile if not given (8 bits: as they are).",
-)
-@click.option("--nodata", type=float, metavar="VALUE", help="Scenes: sample that means no data.")
-@click.option(
-    "--gsd",
-    type=click.FloatRange(0, min_open=True),
-    metavar="METRES",
-    help="Scenes: metres per pixel that the model is shown; what it was trained at if not given.",
-)
-@click.option(
-    "--output-crs", metavar="EPSG:N", help="Scenes: CRS of the map; that of the scene if not given."
-)
-@click.option(
-    "--res",
-    type=click.FloatRange(0, min_open=True),
-    metavar="UNITS",
-    help="Scenes: pixels of the map in units of its CRS; those of the scene if not given.",
-)
-@click.option(
-    "--co",
-    "creation",
-    type=Creation(),
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Scenes: creation option of GDAL's COG driver, e.g. COMPRESS=ZSTD.",
-)
-@click.option("--resume", is_flag=True, help="Scenes: go on with what a killed run of this command has done.")
+@scene_options
 @click.option("--overwrite", is_flag=True, help="Replace outputs that are there.")
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary.")
@@ -141,10 +65,11 @@ class Creation(click.ParamType[tuple[str, str]]):
 def translate(
     ctx: click.Context,
     /,
-    source: Path,
-    out: Path | None,
+    source: Path | str,
+    out: str | None,
     model: str,
     products: tuple[str, ...],
+    kind: str | None,
     as_json: bool,
     quiet: bool,
     **options: Any,
@@ -159,11 +84,17 @@ def translate(
     Optimized GeoTIFF on the same grid, in the same CRS, with the products beside it as OUT_classes.tif and
     OUT_confidence.tif. Pixels that are missing in IN are missing there. After a kill, --resume goes on.
 
+    A scene also becomes tiles for web maps, on the grid that all web maps share: a folder OUT/ of {z}/{x}/{y}.png with
+    tiles.json, or one file OUT.mbtiles or OUT.pmtiles. As OUT.png, .jpg or .webp it is a picture with a world file.
+
     \b
     Examples:
       sat2map translate photo.jpg map.png
       sat2map translate photo.jpg map.png --products colour,classes,confidence
       sat2map translate ortho.tif map.tif --products colour,classes,confidence
+      sat2map translate ortho.tif map.tif --preview
+      sat2map translate ortho.tif map/ --zoom 12-17
+      sat2map translate ortho.tif map.pmtiles
       sat2map translate sentinel.tif map.tif --bidx 4,3,2 --scale 0,3000 --gsd 10
       sat2map translate tiles/ maps/ --model runs/mymodel
     """
@@ -174,14 +105,16 @@ def translate(
     start = time.perf_counter()
     if not source.exists():
         raise FileMissing(f"{source} does not exist", "Check the path")
-    out, is_scene = _destination(ctx, source, out)
+    target = destination(ctx, source, out, kind)
+    refuse_others(ctx, target.output)
+    options["zoom"] = zooms_of(ctx, options["zoom"])
     bundle = find(model)
     translator = OnnxTranslator(bundle)
     with progress("translating", quiet=quiet) as report:
-        if is_scene:
-            result = _scene(translator, bundle.onnx, source, out, products, options, quiet, report)
+        if target.output:
+            result = _scene(translator, bundle.onnx, source, target, products, options, quiet, report)
         else:
-            result = _pictures(translator, source, out, products, options, report)
+            result = _pictures(translator, source, target.path, products, options, report)
     if as_json:
         summary = {
             "model": translator.card.id,
@@ -194,7 +127,7 @@ def translate(
         for path in result.written if not source.is_dir() else []:
             click.echo(path)
         if source.is_dir():
-            click.echo(f"{out}: {len(result.written)} files")
+            click.echo(f"{target.path}: {len(result.written)} files")
     for error in result.failed.values():
         click.echo(f"skipped: {error}", err=True)
     if result.failed:
@@ -204,37 +137,21 @@ def translate(
         )
 
 
-def _destination(ctx: click.Context, source: Path, out: Path | None) -> tuple[Path, bool]:
-    """Return where the result goes, and whether the source is a scene; refuse options that only scenes have."""
-    from sat2map.scenes.raster.header import is_tiff
-
-    is_scene = (
-        source.is_file() and (out is None or out.suffix.lower() in (".tif", ".tiff")) and is_tiff(source)
-    )
-    if is_scene:
-        return out or source.with_name(f"{source.stem}_map.tif"), True
-    if out is None:
-        raise click.UsageError("Missing argument 'OUT': only for a TIFF is there a name of its own.", ctx)
-    for name in SCENES_ONLY:
-        if ctx.get_parameter_source(name) not in (ParameterSource.DEFAULT, None):
-            option = next(p.opts[0] for p in ctx.command.params if p.name == name)
-            raise click.UsageError(f"{option} is for scenes: IN and OUT must both be TIFFs.", ctx)
-    return out, False
-
-
 def _scene(
     translator: Any,
     graph: Path,
     source: Path,
-    out: Path,
+    target: Destination,
     products: Sequence[str],
     options: dict[str, Any],
     quiet: bool,
     report: Progress,
 ) -> "FolderResult":
     """Translate a scene and say on standard error what was chosen for the user."""
-    from sat2map.scenes.georeferenced import SceneOptions, translate_scene
+    from sat2map.scenes.georeferenced import translate_scene
+    from sat2map.scenes.job import SceneOptions
     from sat2map.scenes.pictures import FolderResult
+    from sat2map.scenes.tiles.job import translate_to_tiles
     from sat2map.storage import sha256
 
     def notice(text: str) -> None:
@@ -242,10 +159,11 @@ def _scene(
             click.echo(f"note: {text}", err=True)
 
     wanted = SceneOptions(products=tuple(products), **{**options, "creation": dict(options["creation"])})
-    checksum = sha256(graph)
-    paths = translate_scene(
-        translator, source, out, wanted, checksum=checksum, on_progress=report, on_notice=notice
-    )
+    told = {"checksum": sha256(graph), "on_progress": report, "on_notice": notice}
+    if target.output == TILES:
+        paths = translate_to_tiles(translator, source, target.path, target.kind, wanted, **told)
+    else:
+        paths = translate_scene(translator, source, target.path, wanted, **told)
     return FolderResult(paths, {})
 
 

@@ -27,6 +27,7 @@ class SceneOptions:
     output_crs: str | None = None  # AUTHORITY:CODE
     res: float | None = None  # units of the output's CRS per pixel
     zoom: tuple[int, int] | None = None  # smallest and largest, of tiles
+    preview: bool = False  # also a page that compares
     creation: Mapping[str, str] = field(default_factory=dict)  # options of GDAL's COG driver
     window: int = WINDOW  # px
     jobs: int | None = None
@@ -48,7 +49,7 @@ def key_of(card: ModelCard, source: Path, options: SceneOptions, checksum: str) 
         file.seek(max(status.st_size - _IDENTITY, 0))
         ends = hashlib.sha256(head + file.read(_IDENTITY)).hexdigest()
     chosen = asdict(options)
-    for without in ("jobs", "overwrite", "resume", "creation"):
+    for without in ("jobs", "overwrite", "resume", "creation", "preview"):
         del chosen[without]
     return {
         "sat2map": sat2map.__version__,

@@ -46,27 +46,30 @@ def extent(dataset: Any) -> Degrees:
         raise UnusableCrs(
             f"at {south:.1f} to {north:.1f} degrees of latitude there are no web tiles", _REMEDY
         )
-    turns = (west + 180) // 360 * 360  # some scenes count from 0 to 360
-    return Degrees(west - turns, south, east - turns, north)
+    return Degrees(west - _turns(west), south, east - _turns(west), north)
+
+
+def _turns(west: float) -> float:
+    """Return the full turns in a longitude, in degrees: some scenes count from 0 to 360."""
+    return (west + 180) // 360 * 360
 
 
 @contextmanager
 def on_tiles(
-    dataset: Any, box: Degrees, zoom: int, nodata: float | None, limits: Limits, *, shrinks: bool
-) -> Iterator[tuple[Any, Window]]:
-    """Yield a dataset of the scene in the world's raster at `zoom`, and the window of the world that it covers.
+    dataset: Any, window: Window, zoom: int, nodata: float | None, limits: Limits, *, shrinks: bool
+) -> Iterator[Any]:
+    """Yield a dataset of the scene in `window` of the world's raster at `zoom`.
 
-    `box` as `extent` gives it. Pixels are the means of what they cover if the scene `shrinks`, else interpolated
-    bilinearly; colours of palettes are those of the nearest pixel. Coordinates are right to a
-    thousandth of a pixel. Missing pixels, also those of value `nodata`, are an alpha band.
+    The window does not reach over 180 degrees, and its edges are multiples of `BLOCK`. Pixels are the means of what
+    they cover if the scene `shrinks`, else interpolated bilinearly; colours of palettes are those of the nearest pixel.
+    Coordinates are right to a thousandth of a pixel. Missing pixels, also those of value `nodata`, are an alpha band.
     Raises UnusableCrs, WrongResolution if the result exceeds the limits.
     """
+    from affine import Affine
     from rasterio.enums import ColorInterp, Resampling
-    from rasterio.transform import from_origin
     from rasterio.vrt import WarpedVRT
 
     place = Place.of(dataset)
-    window = mercator.aligned(mercator.window_of(box, zoom), BLOCK)
     if max(window.height, window.width) > limits.side:
         raise WrongResolution(
             f"at zoom {zoom} the scene would have {window.width:,} x {window.height:,} px",
@@ -77,7 +80,7 @@ def on_tiles(
     options: dict[str, Any] = {
         "src_crs": place.crs,
         "crs": mercator.CRS,
-        "transform": from_origin(bounds.left, bounds.top, size, size),
+        "transform": Affine(size, 0, bounds.left, 0, -size, bounds.top),
         "width": window.width,
         "height": window.height,
         "resampling": Resampling.nearest if dataset.colorinterp[0] == ColorInterp.palette else smooth,
@@ -86,9 +89,24 @@ def on_tiles(
         "XSCALE": "1",  # else the warper chooses a kernel for each piece that it works on
         "YSCALE": "1",
     }
+    if place.crs.is_geographic and not place.gcps:
+        options["src_transform"] = _on_this_turn(place, window.col // mercator.side(zoom))
     if nodata is not None:
         options["src_nodata"] = options["nodata"] = nodata
     with ways("Web Mercator"), without_warnings():
         vrt = WarpedVRT(dataset, **options)
     with vrt:
-        yield vrt, window
+        yield vrt
+
+
+def _on_this_turn(place: Place, turn: int) -> Any:
+    """Return the transform of a scene in degrees, such that its longitudes are those of -180 to 180.
+
+    `turn` counts from that in which the scene begins. The warper does not know that a turn leads back.
+    """
+    from affine import Affine
+
+    bounds, affine = place.bounds(), place.affine()
+    assert bounds is not None, "looked at by extent"
+    back = _turns(bounds[0]) + 360 * turn
+    return Affine(affine.a, affine.b, affine.c - back, affine.d, affine.e, affine.f)

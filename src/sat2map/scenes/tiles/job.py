@@ -108,7 +108,11 @@ def translate_to_tiles(
             blank=lambda window: not at_work.valid(window).any(), on_progress=on_progress,
         )  # fmt: skip
         sets = _tilesets(scene, out, zooms, key)
-        _publish(store, scene, paths, kind, sets, overwrite=True)
+        try:
+            _publish(store, scene, paths, kind, sets, overwrite=True)
+        except UnsupportedFormat:  # there is nothing to go on with
+            store.remove()
+            raise
         store.remove()
     return list(paths.values())
 

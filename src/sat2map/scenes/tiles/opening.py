@@ -31,19 +31,32 @@ class Opened:
         self._limits, self._stack = limits, stack
 
     @property
+    def size(self) -> float:
+        """Side of a pixel in metres on the ground, the geometric mean of both; 0 if unknown."""
+        return math.sqrt(self.metres[0] * self.metres[1]) if self.metres else 0.0
+
+    @property
     def latitude(self) -> float:
         """Of the middle of the scene, in degrees."""
         return (max(self.extent.south, -mercator.LATITUDE) + min(self.extent.north, mercator.LATITUDE)) / 2
 
-    def at(self, zoom: int) -> tuple[raster.RasterSource, Window]:
-        """Return the scene in the world's raster at `zoom`, and the window of the world that it covers."""
-        size = math.sqrt(self.metres[0] * self.metres[1]) if self.metres else 0.0
-        shrinks = size < mercator.ground_size(zoom, self.latitude)
+    def at(self, zoom: int) -> list[tuple[Window, raster.RasterSource]]:
+        """Return the scene in the world's raster at `zoom`: windows of the world and what is in them.
+
+        They are cut at 180 degrees, because no transformation of coordinates goes on there.
+        """
+        whole = mercator.aligned(mercator.window_of(self.extent, zoom), raster.BLOCK)
+        side = max(mercator.side(zoom), raster.BLOCK)
+        windows = [Window(whole.row, start, whole.height, side).shared(whole) for start in (0, side)]
+        return [(window, self._warped(window, zoom)) for window in windows if window.area]
+
+    def _warped(self, window: Window, zoom: int) -> raster.RasterSource:
+        shrinks = self.size < mercator.ground_size(zoom, self.latitude)
         with self.lock:
-            vrt, window = self._stack.enter_context(
+            vrt = self._stack.enter_context(
                 raster.on_tiles(
-                    self._dataset, self.extent, zoom, self._read.get("nodata"), self._limits, shrinks=shrinks
+                    self._dataset, window, zoom, self._read.get("nodata"), self._limits, shrinks=shrinks
                 )
             )
             like = {key: value for key, value in self._read.items() if key != "scale"}
-            return raster.RasterSource(vrt, self._name, self._bands, like=self.pixels, **like), window
+            return raster.RasterSource(vrt, self._name, self._bands, like=self.pixels, **like)

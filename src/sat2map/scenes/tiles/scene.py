@@ -61,7 +61,7 @@ class MercatorScene:
         self.extent, self.notices = opened.extent, opened.notices
         self.data = mercator.window_of(opened.extent, zoom)
         self.side = cell_side(self.card)
-        self.scene = opened.pixels
+        self.scene, self.scene_metres = opened.pixels, opened.size
         self._opened = opened
         self._sources: dict[int, WorldSource] = {}
         self._cells: OrderedDict[tuple[int, int], Cell | None] = OrderedDict()
@@ -81,9 +81,10 @@ class MercatorScene:
         """Return the scene in the world's raster at any zoom; at the network's, its region is that of the cells."""
         with self._lock:
             if zoom not in self._sources:
-                scene, covered = self._opened.at(zoom)
+                parts = self._opened.at(zoom)
+                covered = mercator.aligned(mercator.window_of(self.extent, zoom), raster.BLOCK)
                 region = self.region if zoom == self.zoom else covered
-                self._sources[zoom] = WorldSource(scene, covered, region, self._opened.lock)
+                self._sources[zoom] = WorldSource(parts, region, self._opened.lock)
             return self._sources[zoom]
 
     def cells(self) -> Iterator[tuple[int, int]]:

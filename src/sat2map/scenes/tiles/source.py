@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -23,24 +24,26 @@ KEPT = 64  # pieces: those of a window of 2,048 px with its halo, and those that
 class WorldSource:
     """The pixels of `region`, a window of the world's raster; a source for `scenes.translate`.
 
-    Windows are relative to the region. `scene` has the pixels of `covered`, a window of the world whose edges are
-    multiples of `BLOCK`; everything else is missing. Reading is safe from several threads: one at a time.
+    Windows are relative to the region. `parts` are windows of the world, whose edges are multiples of `BLOCK`, and
+    the scenes that have their pixels; everything else is missing. Reading is safe from several threads: one at a time.
     """
 
     def __init__(
-        self, scene: Scene, covered: Window, region: Window, lock: AbstractContextManager[Any] | None = None
+        self,
+        parts: Sequence[tuple[Window, Scene]],
+        region: Window,
+        lock: AbstractContextManager[Any] | None = None,
     ) -> None:
         """`lock`: of those who read the same file."""
-        assert covered == aligned(covered, BLOCK), f"{covered} is not aligned to {BLOCK}"
-        self.region, self.covered = region, covered
-        self._scene = scene
+        assert all(window == aligned(window, BLOCK) for window, _ in parts), f"not aligned to {BLOCK}"
+        self.region, self._parts = region, parts
         self._pieces: OrderedDict[Window, Piece | None] = OrderedDict()
         self._lock = lock or threading.RLock()
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(height, width, bands)."""
-        return self.region.height, self.region.width, self._scene.shape[2]
+        return self.region.height, self.region.width, self._parts[0][1].shape[2]
 
     def read(self, window: Window) -> UInt8:
         """Return (height, width, bands) of a window inside the region; 128 where the scene has no pixel."""
@@ -51,7 +54,7 @@ class WorldSource:
         return self._assembled(window)[1]
 
     def _assembled(self, window: Window) -> Piece:
-        pixels = np.full((window.height, window.width, self._scene.shape[2]), MISSING, np.uint8)
+        pixels = np.full((window.height, window.width, self.shape[2]), MISSING, np.uint8)
         valid = np.zeros(pixels.shape[:2], np.bool_)
         wanted = window._replace(row=window.row + self.region.row, col=window.col + self.region.col)
         for square in aligned(wanted, BLOCK).parts(BLOCK):
@@ -65,14 +68,16 @@ class WorldSource:
 
     def _piece(self, square: Window) -> Piece | None:
         """Return one square of the world, None if the scene has nothing there."""
-        if not self.covered.covers(square):
+        part = next((part for part in self._parts if part[0].covers(square)), None)
+        if part is None:
             return None
+        covered, scene = part
         with self._lock:
             if square in self._pieces:
                 self._pieces.move_to_end(square)
                 return self._pieces[square]
-            place = square._replace(row=square.row - self.covered.row, col=square.col - self.covered.col)
-            pixels, valid = self._scene.read(place), self._scene.valid(place)
+            place = square._replace(row=square.row - covered.row, col=square.col - covered.col)
+            pixels, valid = scene.read(place), scene.valid(place)
             piece = (pixels, valid) if valid.any() else None
             self._pieces[square] = piece
             if len(self._pieces) > KEPT:

@@ -1,0 +1,56 @@
+"""What `translate` is to make, as the name of OUT says it."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from sat2map.cli.scene_options import PICTURE, TIF, TILES
+
+SUFFIXES = {".tif": "tif", ".tiff": "tif", ".mbtiles": "mbtiles", ".pmtiles": "pmtiles"}
+
+
+class Destination(NamedTuple):
+    """Where the result goes and what it is."""
+
+    path: Path
+    output: str | None  # one of scene_options; None: an ordinary picture, or a folder of them
+    kind: str = ""  # of tiles
+
+
+def destination(ctx: click.Context, source: Path, out: str | None, kind: str | None) -> Destination:
+    """Decide from IN, OUT and --format. Raises UsageError where they contradict each other."""
+    from sat2map.scenes.raster.header import is_tiff
+
+    is_scene = source.is_file() and is_tiff(source)
+    if out is None:
+        if not is_scene or kind not in (None, "tif"):
+            raise click.UsageError(
+                "Missing argument 'OUT': only for a map as TIFF is there a name of its own.", ctx
+            )
+        return Destination(source.with_name(f"{source.stem}_map.tif"), TIF)
+    path = Path(out)
+    by_name = SUFFIXES.get(path.suffix.lower())
+    if by_name is None and not source.is_dir() and (out.endswith(("/", os.sep)) or path.is_dir()):
+        by_name = "xyz"
+    kind = kind or by_name
+    if kind is not None and not is_scene and not (by_name is None and source.is_dir()):
+        if kind != "tif":
+            raise click.UsageError(f"{out} would be tiles, for which IN must be a georeferenced TIFF.", ctx)
+        kind = None
+    if source.is_dir() or kind is None:
+        return Destination(path, PICTURE if is_scene and _is_georeferenced(source) else None)
+    return Destination(path, TIF) if kind == "tif" else Destination(path, TILES, kind)
+
+
+def _is_georeferenced(source: Path) -> bool:
+    """Tell a scene from a picture that happens to be a TIFF."""
+    from sat2map.errors import Sat2MapError
+    from sat2map.scenes import raster
+
+    try:
+        with raster.open_scene(source) as dataset:
+            return raster.Place.of(dataset).is_known
+    except Sat2MapError:
+        return False
