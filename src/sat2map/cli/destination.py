@@ -19,12 +19,18 @@ class Destination(NamedTuple):
     kind: str = ""  # of tiles
 
 
-def destination(ctx: click.Context, source: Path, out: str | None, kind: str | None) -> Destination:
-    """Decide from IN, OUT and --format. Raises UsageError where they contradict each other."""
+def destination(ctx: click.Context, source: Path | str, out: str | None, kind: str | None) -> Destination:
+    """Decide from IN (an address of tiles if it is a string), OUT and --format.
+
+    Raises UsageError where they contradict each other.
+    """
     from sat2map.scenes.raster.header import is_tiff
 
-    is_scene = source.is_file() and is_tiff(source)
+    is_folder = isinstance(source, Path) and source.is_dir()
+    is_scene = isinstance(source, str) or (source.is_file() and is_tiff(source))
     if out is None:
+        if isinstance(source, str):
+            raise click.UsageError("Missing argument 'OUT': an address gives the map no name.", ctx)
         if not is_scene or kind not in (None, "tif"):
             raise click.UsageError(
                 "Missing argument 'OUT': only for a map as TIFF is there a name of its own.", ctx
@@ -32,15 +38,17 @@ def destination(ctx: click.Context, source: Path, out: str | None, kind: str | N
         return Destination(source.with_name(f"{source.stem}_map.tif"), TIF)
     path = Path(out)
     by_name = SUFFIXES.get(path.suffix.lower())
-    if by_name is None and not source.is_dir() and (out.endswith(("/", os.sep)) or path.is_dir()):
+    if by_name is None and not is_folder and (out.endswith(("/", os.sep)) or path.is_dir()):
         by_name = "xyz"
     kind = kind or by_name
-    if kind is not None and not is_scene and not (by_name is None and source.is_dir()):
+    if kind is not None and not is_scene and not (by_name is None and is_folder):
         if kind != "tif":
             raise click.UsageError(f"{out} would be tiles, for which IN must be a georeferenced TIFF.", ctx)
         kind = None
-    if source.is_dir() or kind is None:
-        return Destination(path, PICTURE if is_scene and _is_georeferenced(source) else None)
+    if is_folder or kind is None:
+        return Destination(
+            path, PICTURE if is_scene and (isinstance(source, str) or _is_georeferenced(source)) else None
+        )
     return Destination(path, TIF) if kind == "tif" else Destination(path, TILES, kind)
 
 

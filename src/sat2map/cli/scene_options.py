@@ -144,12 +144,17 @@ def scene_options(command: Command) -> Command:
     return command
 
 
-def refuse_others(ctx: click.Context, output: str | None) -> None:
-    """Raise UsageError for options that were given and mean nothing for this kind of output; None: no scene at all."""
+def refuse_others(ctx: click.Context, output: str | None, *, from_tiles: bool = False) -> None:
+    """Raise UsageError for options that were given and mean nothing for this kind of output; None: no scene at all.
+
+    `from_tiles`: IN is a source of tiles, of which --zoom is the level to fetch.
+    """
     from click.core import ParameterSource
 
     for name, (kinds, why) in FOR.items():
-        if output in kinds or ctx.get_parameter_source(name) in (ParameterSource.DEFAULT, None):
+        if output in kinds or (from_tiles and name == "zoom"):
+            continue
+        if ctx.get_parameter_source(name) in (ParameterSource.DEFAULT, None):
             continue
         option = next(p.opts[0] for p in ctx.command.params if p.name == name)
         raise click.UsageError(f"{option} {why}.", ctx)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from sat2map.cli.progress import progress
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 NAMES = (
-    "bbox", "zoom", "layer", "matrix_set", "style", "image_format", "tile_size", "attribution",
+    "bbox", "layer", "matrix_set", "style", "image_format", "tile_size", "attribution",
     "headers", "allow_hosts", "placeholders", "rate", "cache", "max_tiles", "dry_run",
 )  # fmt: skip
 
@@ -162,15 +163,26 @@ def tile_options(command: Command) -> Command:
     return command
 
 
-def taken(options: dict[str, Any]) -> dict[str, Any]:
-    """Take the options of tile sources out of those of the command."""
-    return {name: options.pop(name) for name in NAMES if name in options}
+def taken(ctx: click.Context, options: dict[str, Any], source: Path | str) -> dict[str, Any]:
+    """Take the options of tile sources out of those of the command; raise UsageError if IN is none and they were given.
+
+    The level to fetch is that of `--zoom`, which tiles as output have too.
+    """
+    for name in NAMES:
+        is_given = ctx.get_parameter_source(name) not in (ParameterSource.DEFAULT, None)
+        if is_given and not isinstance(source, str):
+            option = next(p.opts[0] for p in ctx.command.params if p.name == name)
+            raise click.UsageError(f"{option} is for tile sources: IN must be an address.", ctx)
+    if isinstance(source, str) and options["bbox"] is None:
+        raise click.UsageError("Missing option '--bbox W,S,E,N': which area of the tiles?", ctx)
+    return {**{name: options.pop(name) for name in NAMES}, "zoom": options["zoom"]}
 
 
 @contextmanager
 def local_scene(
     address: str,
     out: Path,
+    products: tuple[str, ...],
     wanted: dict[str, Any],
     metres: float,
     *,
@@ -181,17 +193,21 @@ def local_scene(
 ) -> Iterator[Path | None]:
     """Yield a GeoTIFF of the tiles, there while the block runs; None after a dry run.
 
+    Nothing is fetched if the map may not go to `out`.
+
     `wanted` are the options of `tile_options` and `zoom`: the label of a level, or MIN-MAX, of which MAX is taken.
     Without it the level is that whose pixels are nearest in size to `metres`. Raises what `TileSource` raises.
     """
     from sat2map.scenes.sources.area import area_of, cover_of, ground_size, nearest_level
     from sat2map.scenes.sources.job import TileOptions, TileSource
+    from sat2map.scenes.tiles.job import tile_paths
+    from sat2map.storage import refuse_existing
 
-    if wanted["bbox"] is None:
-        raise click.UsageError("Missing option '--bbox W,S,E,N': which area of the tiles?")
     label = re.sub(r"\d{1,2}-(\d{1,2})", r"\1", wanted["zoom"] or "")
+    for path in tile_paths(out, products).values():
+        refuse_existing(path, overwrite=resume or overwrite or wanted["dry_run"])
     area = area_of(wanted["bbox"])
-    rest = {name: wanted[name] for name in NAMES if name not in ("bbox", "zoom", "dry_run")}
+    rest = {name: wanted[name] for name in NAMES if name not in ("bbox", "dry_run")}
     source = TileSource(address, TileOptions(**rest))
     level = source.layer.level(label) if label else nearest_level(source.layer, area, metres)
     cover = cover_of(source.layer, level, area, wanted["max_tiles"])

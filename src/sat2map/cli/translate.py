@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,7 @@ from sat2map.cli.destination import Destination, destination
 from sat2map.cli.lists import NameList
 from sat2map.cli.progress import Progress, progress
 from sat2map.cli.scene_options import TILES, refuse_others, scene_options, zooms_of
-from sat2map.cli.tile_source import NAMES as TILE_NAMES
-from sat2map.cli.tile_source import SourceName, is_address, local_scene, taken, tile_options
+from sat2map.cli.tile_source import SourceName, local_scene, taken, tile_options
 
 if TYPE_CHECKING:
     from sat2map.scenes.pictures import FolderResult
@@ -58,6 +58,7 @@ def _products() -> tuple[str, ...]:
     help="Cells computed at a time; one per core, at most 4, if not given.",
 )
 @scene_options
+@tile_options
 @click.option("--overwrite", is_flag=True, help="Replace outputs that are there.")
 @click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary.")
@@ -87,6 +88,9 @@ def translate(
     A scene also becomes tiles for web maps, on the grid that all web maps share: a folder OUT/ of {z}/{x}/{y}.png with
     tiles.json, or one file OUT.mbtiles or OUT.pmtiles. As OUT.png, .jpg or .webp it is a picture with a world file.
 
+    IN may be an address of tiles: a template, a TileJSON or WMTS capabilities. The tiles of --bbox are fetched beside
+    OUT, politely and once, and translated as one scene; tiles that the source does not have are missing pixels.
+
     \b
     Examples:
       sat2map translate photo.jpg map.png
@@ -97,20 +101,34 @@ def translate(
       sat2map translate ortho.tif map.pmtiles
       sat2map translate sentinel.tif map.tif --bidx 4,3,2 --scale 0,3000 --gsd 10
       sat2map translate tiles/ maps/ --model runs/mymodel
+      sat2map translate 'https://host/{z}/{x}/{y}.jpg' map.tif --bbox 8.53,47.36,8.56,47.38 --dry-run
+      sat2map translate 'https://host/wmts?key={env:KEY}' map.tif --layer ortho --bbox 8.53,47.36,8.56,47.38
     """
     from sat2map.bundle import find
     from sat2map.errors import FileMissing, SomeImagesFailed
     from sat2map.runtime import OnnxTranslator
 
     start = time.perf_counter()
-    if not source.exists():
+    if isinstance(source, Path) and not source.exists():
         raise FileMissing(f"{source} does not exist", "Check the path")
     target = destination(ctx, source, out, kind)
-    refuse_others(ctx, target.output)
-    options["zoom"] = zooms_of(ctx, options["zoom"])
+    tiles = taken(ctx, options, source)
+    refuse_others(ctx, target.output, from_tiles=isinstance(source, str))
+    options["zoom"] = zooms_of(ctx, options["zoom"]) if target.output == TILES else None
     bundle = find(model)
-    translator = OnnxTranslator(bundle)
-    with progress("translating", quiet=quiet) as report:
+    with ExitStack() as stack:
+        if isinstance(source, str):
+            metres = options["gsd"] or bundle.card.metres_per_pixel
+            kept = {name: options[name] for name in ("resume", "overwrite")}
+            local = local_scene(
+                source, target.path, products, tiles, metres, **kept, quiet=quiet, as_json=as_json
+            )
+            fetched = stack.enter_context(local)
+            if fetched is None:
+                return
+            source = fetched
+        translator = OnnxTranslator(bundle)
+        report = stack.enter_context(progress("translating", quiet=quiet))
         if target.output:
             result = _scene(translator, bundle.onnx, source, target, products, options, quiet, report)
         else:
@@ -159,7 +177,7 @@ def _scene(
             click.echo(f"note: {text}", err=True)
 
     wanted = SceneOptions(products=tuple(products), **{**options, "creation": dict(options["creation"])})
-    told = {"checksum": sha256(graph), "on_progress": report, "on_notice": notice}
+    told: dict[str, Any] = {"checksum": sha256(graph), "on_progress": report, "on_notice": notice}
     if target.output == TILES:
         paths = translate_to_tiles(translator, source, target.path, target.kind, wanted, **told)
     else:

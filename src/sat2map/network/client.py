@@ -1,6 +1,7 @@
 """The client: one address to one reply, or an error that says why not. Threads may share a client."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,13 +14,13 @@ from sat2map.network.address import Address, public
 from sat2map.network.budget import Budget
 from sat2map.network.cache import Cache, Entry
 from sat2map.network.hosts import HostRules
-from sat2map.network.pace import PASSING, Clock, Pace, RetryBudget, pause, retry_after
+from sat2map.network.pace import PASSING, Clock, Pace, RetryBudget, Waiting, pause, retry_after
 from sat2map.network.secrets import Secrets
 from sat2map.network.transport import CHUNK, Broken, Transport, Unconnected
 
 AGENT = f"sat2map/{sat2map.__version__} (map making tool; polite, cached, rate-limited)"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_UNACCEPTABLE_TRIES = 3
+_UNACCEPTABLE_TRIES = 6
 _ERROR_BODY = 1 << 16  # bytes read of an answer that is no 200, so that its connection can be used again
 
 
@@ -32,7 +33,7 @@ class Limits:
     connect: float = 10.0  # until there is a connection
     silence: float = 30.0  # without a byte
     total: float = 60.0  # for one answer
-    tries: int = 6  # for one address
+    tries: int = 10  # for one address
     pause: float = 0.5  # before the second try; doubles
     longest_pause: float = 30.0
     longest_wait: float = 300.0  # that a server may ask for (Retry-After)
@@ -80,6 +81,7 @@ class Client:
         self._own = {name: self._secrets.fill(value, in_url=False) for name, value in (headers or {}).items()}
         self._homes = {Address.parse(self._secrets.fill(home, in_url=True)).origin for home in homes}
         self.limits, self._cache, self._clock = limits or Limits(), cache, clock or Clock()
+        self._waiting = Waiting(self._clock)
         self._budget = budget or Budget()
         self._retries = RetryBudget(self.limits.reserve, self.limits.share)
         self._transport = Transport(self._secrets)
@@ -95,7 +97,7 @@ class Client:
 
     def cancel(self) -> None:
         """End all waiting: calls of other threads that have no answer yet fail at once."""
-        self._clock.end()
+        self._waiting.end()
 
     def get(
         self,
@@ -143,6 +145,7 @@ class Client:
         """Try until there is an acceptable reply or trying makes no sense any more."""
         self._retries.request()
         pace = self._pace(address.host)
+        troubles: Counter[int | None] = Counter()
         for attempt in range(1, self.limits.tries + 1):
             try:
                 reply = self._follow(address, shown, kept, also)
@@ -158,14 +161,15 @@ class Client:
                 if fault.wait is not None:
                     pace.hold(fault.wait)
                 pace.failed(self.limits.failures, address.host, str(fault))
-                if attempt >= min(fault.tries or self.limits.tries, self.limits.tries):
+                troubles[fault.tries] += 1
+                if attempt == self.limits.tries or troubles[fault.tries] == fault.tries:
                     raise DownloadFailed(f"{why}, {attempt} times", "Try again later") from None
                 if not self._retries.retry():
                     raise DownloadFailed(
                         f"{why}; too many requests fail to try on", "Try again later; what arrived is kept"
                     ) from None
                 if fault.wait is None:
-                    self._clock.sleep(pause(self.limits.pause, self.limits.longest_pause, attempt))
+                    self._waiting.sleep(pause(self.limits.pause, self.limits.longest_pause, attempt))
         raise AssertionError("the last try returns or raises")
 
     def _follow(
@@ -242,6 +246,8 @@ class Client:
                     "Check that it is the right address",
                 )
             fields = {name.lower(): value for name, value in response.headers.items()}
+            if response.status == 200 and not body and not {"content-length", "transfer-encoding"} & set(fields):
+                raise Broken("the connection ended before the answer did")  # maybe within its headers
             return Reply(response.status, bytes(body), fields)
 
     def _judged(
@@ -276,4 +282,4 @@ class Client:
 
     def _pace(self, host: str) -> Pace:
         with self._lock:
-            return self._paces.setdefault(host, Pace(self.limits.rate, self._clock))
+            return self._paces.setdefault(host, Pace(self.limits.rate, self._waiting))

@@ -30,9 +30,6 @@ def retry_after(value: str | None, now: float | None = None) -> float | None:
 class Clock:
     """Time, so that tests need not wait for it."""
 
-    def __init__(self) -> None:
-        self._ended = threading.Event()
-
     def elapsed(self) -> float:
         """Return seconds that only ever grow."""
         return time.monotonic()
@@ -41,22 +38,35 @@ class Clock:
         """Return seconds since 1970."""
         return time.time()
 
+    def sleep(self, seconds: float, ended: threading.Event) -> None:
+        """Wait, but no longer than until `ended`."""
+        ended.wait(seconds)
+
+
+class Waiting:
+    """The waiting of one client, which can be ended for all of its threads."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock, self._ended = clock, threading.Event()
+
     def sleep(self, seconds: float) -> None:
-        """Wait. Raises DownloadFailed if the waiting is ended meanwhile."""
-        if self._ended.wait(seconds):
+        """Wait. Raises DownloadFailed if the waiting is ended before."""
+        if not self._ended.is_set():
+            self.clock.sleep(seconds, self._ended)
+        if self._ended.is_set():
             raise DownloadFailed("fetching was stopped", "What arrived is kept; go on with --resume")
 
     def end(self) -> None:
-        """End all waiting, for good."""
+        """End it, for good."""
         self._ended.set()
 
 
 class Pace:
     """The turns of one host. Threads may share it."""
 
-    def __init__(self, rate: float, clock: Clock) -> None:
+    def __init__(self, rate: float, waiting: Waiting) -> None:
         """`rate` requests per second at most."""
-        self._interval, self._clock = 1 / rate, clock
+        self._interval, self._waiting, self._clock = 1 / rate, waiting, waiting.clock
         self._lock = threading.Lock()
         self._next = self._held = -float("inf")
         self.failures = 0  # in a row
@@ -70,7 +80,7 @@ class Pace:
                 if at <= now:
                     self._next = now + self._interval
                     return
-            self._clock.sleep(at - now)
+            self._waiting.sleep(at - now)
 
     def hold(self, seconds: float) -> None:
         """Let nobody have a turn for so long."""

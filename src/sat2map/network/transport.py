@@ -30,7 +30,7 @@ class Broken(Exception):
     """The exchange ended for a reason that may pass. The text is fit to be shown."""
 
     def __init__(self, why: str, *, wait: float | None = None, tries: int | None = None) -> None:
-        """`wait`: seconds that the server asks for; `tries`: at most so many for this kind of trouble."""
+        """`wait`: seconds that the server asks for; `tries`: at most so many with this kind of trouble."""
         super().__init__(why)
         self.wait, self.tries = wait, tries
 
@@ -157,6 +157,8 @@ class Transport:
                     timeout=urllib3.Timeout(connect=connect, read=silence),
                 )
                 yield response
+                if guard.has_fired:  # a connection that ends in the headers looks like an answer without a body
+                    raise Broken(f"no whole answer within {total:.0f} s")
                 is_whole = True
             except (HTTPError, OSError) as error:
                 raise self._explained(error, address, guard.has_fired, total) from None
