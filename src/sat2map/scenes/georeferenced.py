@@ -19,7 +19,7 @@ from sat2map.bundle import ModelCard
 from sat2map.errors import OutputExists, UnsupportedFormat
 from sat2map.grid import Window
 from sat2map.runtime import Translator
-from sat2map.scenes import raster
+from sat2map.scenes import raster, worldfile
 from sat2map.scenes.blocks import BlockStore
 from sat2map.scenes.job import NOTICE, SceneOptions, digest, key_of
 from sat2map.scenes.resolution import Resampled, choose
@@ -38,13 +38,16 @@ class Opened(NamedTuple):
     place: raster.Place
     shown: raster.RasterSource | Resampled  # what the model sees
     notices: tuple[str, ...]
+    origin: Mapping[str, str]  # tags that say whose pixels these are
 
 
 def product_paths(out: Path, products: tuple[str, ...]) -> dict[str, Path]:
     """Say where each product goes: `out` for the colour or a single product, else beside it under its stem.
 
-    Raises UnsupportedFormat if `out` is not called .tif or .tiff.
+    Raises UnsupportedFormat if `out` is called neither like a GeoTIFF nor like a picture.
     """
+    if worldfile.is_picture(out):
+        return worldfile.product_paths(out, products)
     if out.suffix.lower() not in SUFFIXES:
         raise UnsupportedFormat(f"cannot write a scene to {out}", "Use a name that ends in .tif")
     return {
@@ -66,7 +69,7 @@ def translate_scene(
     on_progress: Progress | None = None,
     on_notice: Callable[[str], None] | None = None,
 ) -> list[Path]:
-    """Translate a GeoTIFF to COGs and return their paths.
+    """Translate a GeoTIFF to COGs, or to pictures with world files, and return their paths.
 
     `checksum` is the SHA-256 of the model's graph; it goes into the tags and tells jobs apart. `on_notice` is told
     what the user should know of choices made for them.
@@ -79,6 +82,8 @@ def translate_scene(
     _refuse(paths, source, options, translator.card)
     with ExitStack() as stack:
         scene = stack.enter_context(opened(translator.card, source, options, limits))
+        if worldfile.is_picture(out):
+            worldfile.check_place(scene.place, out)
         key = key_of(translator.card, source, options, checksum)
         if options.resume and _are_done(paths, key, options):
             store.remove()
@@ -108,6 +113,7 @@ def opened(
     limits = limits or raster.Limits()
     with ExitStack() as stack:
         dataset = stack.enter_context(raster.open_scene(source, limits))
+        origin = raster.origin_of(dataset, str(source))
         if options.output_crs or options.res:
             warped = raster.warped(dataset, options.output_crs, options.res, options.nodata, limits)
             dataset = stack.enter_context(warped)
@@ -119,7 +125,7 @@ def opened(
         factors, notice = choose(raster.metres_per_pixel(place), card.metres_per_pixel, options.gsd)
         shown = Resampled(pixels, factors) if factors else pixels
         notices = [*_notices(dataset, pixels, place), *([notice] if notice else [])]
-        yield Opened(pixels, place, shown, tuple(notices))
+        yield Opened(pixels, place, shown, tuple(notices), origin)
 
 
 def _notices(dataset: Any, pixels: raster.RasterSource, place: raster.Place) -> Iterator[str]:
@@ -138,7 +144,10 @@ def _notices(dataset: Any, pixels: raster.RasterSource, place: raster.Place) -> 
 
 def _refuse(paths: Mapping[str, Path], source: Path, options: SceneOptions, card: ModelCard) -> None:
     """Raise OutputExists before any work; with `resume`, what is there may be of this very job: see `_are_done`."""
-    for path in paths.values():
+    beside = [
+        file for path in filter(worldfile.is_picture, paths.values()) for file in worldfile.beside(path)
+    ]
+    for path in (*paths.values(), *beside):
         if path.resolve() == source.resolve():
             raise OutputExists(f"{path} is the input", "Write to another name")
         if not options.resume:
@@ -150,7 +159,7 @@ def _refuse(paths: Mapping[str, Path], source: Path, options: SceneOptions, card
 
 def _sidecars(paths: Mapping[str, Path], card: ModelCard) -> dict[Path, str]:
     """Return what is to be written beside the products."""
-    if "classes" not in paths or card.palette is None:
+    if "classes" not in paths or card.palette is None or worldfile.is_picture(paths["classes"]):
         return {}
     return raster.sidecars(paths["classes"], card.palette.names, card.palette.class_colours())
 
@@ -161,20 +170,21 @@ def _are_done(paths: Mapping[str, Path], key: Mapping[str, Any], options: SceneO
     A file has its name only when it is whole, and its tags say of which job it is. Raises OutputExists for a file of
     another job, unless it may be overwritten.
     """
-    done = {
-        path: raster.tags_of(path).get("SAT2MAP_JOB") == digest(key)
-        for path in paths.values()
-        if path.exists()
-    }
+    done = {path: _job_of(path) == digest(key) for path in paths.values() if path.exists()}
     for path, is_ours in done.items():
         storage.refuse_existing(path, overwrite=options.overwrite or is_ours)
     return len(done) == len(paths) and all(done.values())
+
+
+def _job_of(path: Path) -> str | None:
+    return worldfile.job_of(path) if worldfile.is_picture(path) else raster.tags_of(path).get("SAT2MAP_JOB")
 
 
 def _layers(card: ModelCard, scene: Opened, key: Mapping[str, Any]) -> dict[str, raster.Layer]:
     """Return how each product is stored and what its tags say."""
     size = raster.metres_per_pixel(scene.place)
     tags = {
+        **scene.origin,
         "TIFFTAG_SOFTWARE": f"sat2map {sat2map.__version__}",
         "TIFFTAG_IMAGEDESCRIPTION": NOTICE,
         "SAT2MAP_GENERATED": "yes",
@@ -202,7 +212,11 @@ def _publish(
     store: BlockStore, paths: Mapping[str, Path], scene: Opened, layers: Mapping[str, raster.Layer],
     card: ModelCard, options: SceneOptions,
 ) -> None:  # fmt: skip
-    """Put the blocks together, make COGs of them, check these, and give them their names."""
+    """Put the blocks together, make COGs of them, check these, and give them their names; or pictures."""
+    if all(map(worldfile.is_picture, paths.values())):
+        names = card.palette.names if card.palette else ()
+        worldfile.write_pictures(_pieces(store, scene), paths, scene.place, layers, names, store.folder)
+        return
     plain = {name: store.folder / f"plain-{name}.tif" for name in paths}
     raster.write_plain(plain, layers, scene.place, _pieces(store, scene), masked=scene.pixels.has_missing)
     made = {name: store.folder / f"{name}.tif" for name in paths}

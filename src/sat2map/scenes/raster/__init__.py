@@ -11,7 +11,8 @@ from sat2map.scenes.raster.gate import open_scene, tags_of
 from sat2map.scenes.raster.grids import Units, box_in, north_up, units_of
 from sat2map.scenes.raster.header import Limits, is_tiff
 from sat2map.scenes.raster.legend import sidecars
-from sat2map.scenes.raster.place import Place, metres_per_pixel
+from sat2map.scenes.raster.origin import origin_of
+from sat2map.scenes.raster.place import Place, metres_per_pixel, wkt_of
 from sat2map.scenes.raster.reading import RasterSource
 from sat2map.scenes.raster.scaling import Scale
 from sat2map.scenes.raster.tiling import BLOCK, extent, on_tiles
@@ -37,9 +38,11 @@ __all__ = [
     "north_up",
     "on_tiles",
     "open_scene",
+    "origin_of",
     "sidecars",
     "tags_of",
     "units_of",
     "warped",
+    "wkt_of",
     "write_plain",
 ]

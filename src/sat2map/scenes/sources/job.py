@@ -13,6 +13,7 @@ from sat2map.errors import BadTileSource, FileMissing
 from sat2map.network import Address, Budget, Cache, Client, Clock, HostRules, Limits, Secrets, public
 from sat2map.network.cache import cache_folder
 from sat2map.network.hosts import Resolver, resolve
+from sat2map.scenes.raster.origin import COPYRIGHT, SOURCE
 from sat2map.scenes.sources import tilejson, wmts
 from sat2map.scenes.sources.fetch import Progress, fetch, write_mosaic
 from sat2map.scenes.sources.layer import TileLayer
@@ -158,14 +159,14 @@ class TileSource:
         """Return where the pixels come from, as tags of a TIFF."""
         attribution = self.options.attribution or self.layer.attribution
         tags = {
-            "SAT2MAP_SOURCE": self.shown,
-            "SAT2MAP_SOURCE_ZOOM": cover.level.label,
-            "SAT2MAP_SOURCE_FETCHED": time.strftime("%Y-%m-%d", time.gmtime()),
+            SOURCE: self.shown,
+            f"{SOURCE}_ZOOM": cover.level.label,
+            f"{SOURCE}_FETCHED": time.strftime("%Y-%m-%d", time.gmtime()),
         }
         if self.layer.name != self.shown:
-            tags["SAT2MAP_SOURCE_LAYER"] = self.secrets.mask(self.layer.name)
+            tags[f"{SOURCE}_LAYER"] = self.secrets.mask(self.layer.name)
         if attribution:
-            tags["TIFFTAG_COPYRIGHT"] = self.secrets.mask(attribution)
+            tags[COPYRIGHT] = self.secrets.mask(attribution)
         return tags
 
 
