@@ -74,6 +74,12 @@ def _says_nothing(crs: Any) -> bool:
     return crs is not None and crs.to_wkt().startswith('LOCAL_CS["unnamed",UNIT["unknown"')
 
 
+def wkt_of(crs: Any, *, esri: bool = False) -> str:
+    """Return a CRS as well-known text; `esri`: as ESRI's programs read it."""
+    text: str = crs.to_wkt(version="WKT1_ESRI") if esri else crs.to_wkt()
+    return text
+
+
 def metres_per_pixel(place: Place) -> tuple[float, float] | None:
     """Return the height and width of the middle pixel in metres on the ground, or None if that cannot be told.
 
