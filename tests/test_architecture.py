@@ -24,9 +24,11 @@ FLOORS = {
     "mercator": 0,
     "network": 0,
     "palette": 1,
+    "familiar": 1,
     "card": 1,
     "bundle": 1,
     "runtime": 1,
+    "slider": 1,
     "scenes": 1,
     "data": 2,
     "collect": 2,
@@ -45,10 +47,12 @@ BESIDE = {
     "grid": {"errors"},
     "mercator": {"errors", "grid"},
     "network": {"errors", "storage"},
-    "card": {"palette"},
+    "familiar": {"palette"},
+    "card": {"palette", "familiar"},
     "bundle": {"palette", "card"},
     "runtime": {"palette", "card", "bundle"},
-    "scenes": {"palette", "card", "bundle", "runtime"},
+    "slider": {"palette"},
+    "scenes": {"slider", "palette", "familiar", "card", "bundle", "runtime"},
     "training": {"evaluation"},  # figures on the development split while a run goes on
 }
 PACKAGE_DATA = {"bundles", "recipes", "samples"}  # no code in there

@@ -4,7 +4,6 @@
 no network, no server, no other file.
 """
 
-import base64
 import html
 import re
 from collections.abc import Iterable, Mapping
@@ -20,6 +19,7 @@ from sat2map.images import encode_png, read_image
 from sat2map.runtime import Translator
 from sat2map.scenes.pictures import translate_image, write_products
 from sat2map.scenes.translate import PRODUCTS
+from sat2map.slider import POLICY, Layer, data_uri, filled, legend, markup, rows, script, shares, style
 from sat2map.storage import committing_folder, write_bytes, write_text
 
 UInt8 = npt.NDArray[np.uint8]
@@ -57,50 +57,41 @@ def page(card: ModelCard, products: Mapping[str, UInt8], pictures: Mapping[str, 
         "title": f"sat2map: {card.title}",
         "subtitle": SUBTITLE,
         "version": __version__,
-        "width": str(width),
-        "height": str(height),
         "mean_confidence": f"{products['confidence'].mean():.0f}",
     }
     safe = {name: html.escape(value) for name, value in values.items()}
-    markup = {
-        "source": _data_uri("image/jpeg", SAMPLE.read_bytes()),
-        "map": _data_uri("image/png", pictures[FILES["colour"]]),
-        "classes": _data_uri("image/png", pictures[FILES["classes"]]),
-        "confidence": _data_uri("image/png", pictures[FILES["confidence"]]),
+    parts = {
+        "slider": _slider(pictures, width, height),
+        "style": style(width, f"calc({width}px * 1.6)"),
+        "script": script(),
+        "policy": POLICY,
         "legend": _legend(card, products["classes"]),
-        "facts": _rows(_facts(card)),
+        "facts": rows(_facts(card)),
         "figures": "\n".join(_figures(metrics) for metrics in card.metrics),
         "limits": _items(card.limits) if card.limits else "<p>None are stated.</p>",
         "attribution": _attribution((HERE / "samples" / "ATTRIBUTION.md").read_text("utf-8")),
     }
     text = (HERE / "demo.html").read_text("utf-8")
-    found = {**safe, **markup}
-    return re.sub(
-        r"\{\{(\w+)\}\}", lambda match: found[match[1]], text
-    )  # one pass: values are never templates
+    return filled(text, {**safe, **parts})
 
 
-def shares(classes: UInt8, count: int) -> list[float]:
-    """Return the share of the area that each of `count` classes covers; sums to 1."""
-    return [float(n) / classes.size for n in np.bincount(classes.ravel(), minlength=count)]
-
-
-def _data_uri(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+def _slider(pictures: Mapping[str, bytes], width: int, height: int) -> str:
+    """Return the sample under the pictures that were made of it."""
+    alts = {
+        "map": ("colour", "Street map made from the picture"),
+        "classes": ("classes", "Class of each pixel in its colour"),
+        "confidence": ("confidence", "Confidence of each pixel, white is certain"),
+    }
+    layers = [
+        Layer(name, data_uri("image/png", pictures[FILES[product]]), alt)
+        for name, (product, alt) in alts.items()
+    ]
+    return markup(data_uri("image/jpeg", SAMPLE.read_bytes()), layers, width, height)
 
 
 def _legend(card: ModelCard, classes: UInt8) -> str:
-    """Return one table row per class of the palette, the largest first."""
     assert card.palette is not None, "a demonstration needs classes"
-    names, colours = card.palette.names, card.palette.class_colours()
-    area = shares(classes, len(names))
-    known = sorted(set(card.palette.classes), key=lambda number: -area[number])
-    swatch = '<span class="swatch" style="background: rgb{}"></span>'
-    return "\n".join(
-        f"<tr><td>{swatch.format(colours[number])}{html.escape(names[number])}</td>"
-        f'<td class="number">{100 * area[number]:.1f} %</td></tr>'
-        for number in known
-    )
+    return legend(card.palette, shares(classes, len(card.palette.names)))
 
 
 def _facts(card: ModelCard) -> dict[str, str]:
@@ -115,13 +106,6 @@ def _facts(card: ModelCard) -> dict[str, str]:
         "Licence": card.licence,
         "Created": card.created,
     }
-
-
-def _rows(facts: Mapping[str, str]) -> str:
-    return "\n".join(
-        f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(value)}</td></tr>'
-        for name, value in facts.items()
-    )
 
 
 def _figures(metrics: Metrics) -> str:
