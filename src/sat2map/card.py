@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from sat2map.errors import BadBundle
+from sat2map.familiar import Familiar
 from sat2map.palette import Palette
 
 ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -67,6 +68,7 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     temperature: float = (
         1.0  # by which scores are divided, so that confidence is calibrated; inside the graph
     )
+    familiar: Familiar | None = None  # what it was trained on looks like; None: nobody measured it
     training: Training
     metrics: tuple[Metrics, ...] = ()
     limits: tuple[str, ...] = ()  # sentences: what the model cannot do

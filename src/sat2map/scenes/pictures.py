@@ -24,6 +24,7 @@ from sat2map.errors import (
 from sat2map.grid import Window
 from sat2map.images import read_image, write_image
 from sat2map.runtime import Translator
+from sat2map.scenes.familiarity import Notice, warn
 from sat2map.scenes.translate import WINDOW, Progress, check, translate
 from sat2map.storage import refuse_existing
 
@@ -125,15 +126,17 @@ def translate_picture(
     window: int = WINDOW,
     jobs: int | None = None,
     on_progress: Progress | None = None,
+    on_notice: Notice = lambda text: None,
 ) -> list[Path]:
     """Translate an image file to image files and return their paths; nothing is written before all is computed.
 
-    Raises what `read_image`, `output_paths` and `translate` raise, and OutputExists.
+    `on_notice` is told if the model does not know such pictures. Raises what `read_image`, `output_paths` and `translate` raise, and OutputExists.
     """
     paths = output_paths(out, products)
     _refuse(paths.values(), [source], overwrite)
     check(translator.card, 3, products)
     image = read_image(source)
+    warn(translator.card, Picture(image), source.name, on_notice)
     made = translate_image(translator, image, products, window=window, jobs=jobs, on_progress=on_progress)
     write_products(made, paths, translator.card, overwrite=overwrite)
     return list(paths.values())
@@ -156,6 +159,7 @@ def translate_folder(
     window: int = WINDOW,
     jobs: int | None = None,
     on_progress: Progress | None = None,
+    on_notice: Notice = lambda text: None,
 ) -> FolderResult:
     """Translate the images of a folder (not of folders in it) to PNGs of the same names in `out`.
 
@@ -171,7 +175,9 @@ def translate_folder(
         if on_progress:
             on_progress(number, len(plans), path.name)
         try:
-            made = translate_image(translator, read_image(path), products, window=window, jobs=jobs)
+            image = read_image(path)
+            warn(translator.card, Picture(image), path.name, on_notice)
+            made = translate_image(translator, image, products, window=window, jobs=jobs)
         except (CorruptImage, UnsupportedFormat, ImageTooLarge, FileMissing) as error:
             result.failed[path] = error
             continue
