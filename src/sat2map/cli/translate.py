@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,7 +132,7 @@ def translate(
         if target.output:
             result = _scene(translator, bundle.onnx, source, target, products, options, quiet, report)
         else:
-            result = _pictures(translator, source, target.path, products, options, report)
+            result = _pictures(translator, source, target.path, products, options, quiet, report)
     if as_json:
         summary = {
             "model": translator.card.id,
@@ -172,12 +172,8 @@ def _scene(
     from sat2map.scenes.tiles.job import translate_to_tiles
     from sat2map.storage import sha256
 
-    def notice(text: str) -> None:
-        if not quiet:
-            click.echo(f"note: {text}", err=True)
-
     wanted = SceneOptions(products=tuple(products), **{**options, "creation": dict(options["creation"])})
-    told: dict[str, Any] = {"checksum": sha256(graph), "on_progress": report, "on_notice": notice}
+    told: dict[str, Any] = {"checksum": sha256(graph), "on_progress": report, "on_notice": _notices(quiet)}
     if target.output == TILES:
         paths = translate_to_tiles(translator, source, target.path, target.kind, wanted, **told)
     else:
@@ -191,13 +187,24 @@ def _pictures(
     out: Path,
     products: Sequence[str],
     options: dict[str, Any],
+    quiet: bool,
     report: Progress,
 ) -> "FolderResult":
     """Translate an image, or the images of a folder."""
     from sat2map.scenes.pictures import FolderResult, translate_folder, translate_picture
 
-    shared = {name: options[name] for name in ("overwrite", "window", "jobs")}
+    shared: dict[str, Any] = {name: options[name] for name in ("overwrite", "window", "jobs")}
+    shared |= {"on_progress": report, "on_notice": _notices(quiet)}
     if source.is_dir():
-        return translate_folder(translator, source, out, products, **shared, on_progress=report)
-    paths = translate_picture(translator, source, out, products, **shared, on_progress=report)
-    return FolderResult(paths, {})
+        return translate_folder(translator, source, out, products, **shared)
+    return FolderResult(translate_picture(translator, source, out, products, **shared), {})
+
+
+def _notices(quiet: bool) -> Callable[[str], None]:
+    """Return what tells the user, on standard error, what was chosen for them or looks wrong."""
+
+    def notice(text: str) -> None:
+        if not quiet:
+            click.echo(f"note: {text}", err=True)
+
+    return notice
