@@ -37,6 +37,7 @@ FLOORS = {
     "demo": 3,
     "evaluation": 3,
     "training": 3,
+    "serve": 4,
     "cli": 5,
     "__main__": 6,
 }
@@ -76,6 +77,9 @@ OWNERS = {
     "rasterio": {"scenes/raster"},
     "pmtiles": {"scenes/tiles"},
     "sqlite3": {"scenes/tiles", "scenes/vectors"},
+    "starlette": {"serve"},
+    "uvicorn": {"serve/server.py", "serve/connections.py"},
+    "h11": {"serve/connections.py"},
     "click": {"cli"},
     "rich": {"cli"},
     "torchmetrics": {"evaluation"},

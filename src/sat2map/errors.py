@@ -132,6 +132,12 @@ class BadCollection(Sat2MapError):
     exit_code = 2
 
 
+class PortTaken(Sat2MapError):
+    """The port on which a page was to be served is in use, or not ours to use."""
+
+    exit_code = 2
+
+
 class BadArea(Sat2MapError):
     """An area is no box or polygon of longitudes and latitudes."""
 
@@ -186,6 +192,19 @@ class BadWorld(Sat2MapError):
     """A town was described by something that no town can be: an unknown style, a number out of range."""
 
     exit_code = 2
+
+
+# -- serving ----------------------------------------------------------------------------------------------------
+
+
+class UnsafeServer(Sat2MapError):
+    """The server would listen to other machines without asking them for a token."""
+
+    exit_code = 2
+
+
+class WorkerFailed(Sat2MapError):
+    """The process that runs the models ended before it was ready."""
 
 
 # -- training and evaluation ------------------------------------------------------------------------------------

@@ -43,6 +43,9 @@ VERBS: dict[str, Verb] = {
     "info": Verb(
         "sat2map.cli.info:info", "Use", "a description of an image, a scene, a vector file, a model or a run"
     ),
+    "serve": Verb(
+        "sat2map.cli.serve:serve", "Use", "live map layers of a scene, and a page to try models on"
+    ),
     "data": Verb("sat2map.cli.data:data", "Train", "a paired set: downloaded, imported or checked"),
     "collect": Verb(
         "sat2map.cli.collect:collect", "Train", "geotagged photos and satellite views, filtered and looked through"

@@ -52,6 +52,18 @@ def encode_png(
     return _encode(pixels, "PNG", palette, transparent)
 
 
+def encode_webp(pixels: NDArray[np.uint8]) -> bytes:
+    """Return a lossless WebP file of RGB or RGBA `pixels`, as `write_image` writes it."""
+    return _encode(pixels, "WEBP", None)
+
+
+def encode_jpeg(pixels: NDArray[np.uint8], quality: int = 85) -> bytes:
+    """Return a JPEG file of RGB or grey `pixels` for pages, where a small file matters more than the last level."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "JPEG", quality=quality, optimize=True)
+    return buffer.getvalue()
+
+
 def _check(pixels: NDArray[np.uint8], palette: NDArray[np.uint8] | None, kind: str, path: Path) -> None:
     if max(pixels.shape[:2]) > _LONGEST[kind]:
         height, width = pixels.shape[:2]

@@ -1,0 +1,183 @@
+"""What server and worker say to one another: MessagePack in frames of a length and a body."""
+
+import asyncio
+import struct
+from typing import BinaryIO
+
+import msgspec
+
+MOST = 512 << 20  # bytes of a frame; what is announced as more is damage
+_LENGTH = struct.Struct(">I")
+
+
+class Scene(msgspec.Struct, frozen=True):
+    """A file to be served, by the id that requests use."""
+
+    id: str
+    path: str
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A bundle to be served, by the id that requests use."""
+
+    id: str
+    path: str
+
+
+class Open(msgspec.Struct, frozen=True, tag=True):
+    """Open all scenes and models."""
+
+    scenes: tuple[Scene, ...]
+    models: tuple[Model, ...]
+    gsd: float | None
+    picture_pixels: int
+    scene_bytes: int  # decoded
+    overview_cells: int
+    memory: int  # bytes of computed tiles to remember
+
+
+class Wanted(msgspec.Struct, frozen=True, array_like=True):
+    """One tile of a layer as a file of some format."""
+
+    z: int
+    x: int
+    y: int
+    product: str
+    format: str  # png or webp
+
+
+class Tiles(msgspec.Struct, frozen=True, tag=True):
+    """Make some tiles of one view; they should lie in one cell, which is then computed once."""
+
+    id: int
+    view: str
+    wanted: tuple[Wanted, ...]
+
+
+class Work(msgspec.Struct, frozen=True, tag=True):
+    """Translate a file in a folder of its own; the results go into the same folder."""
+
+    id: int
+    model: str
+    path: str
+    is_scene: bool
+    vectors: bool
+
+
+class Cancel(msgspec.Struct, frozen=True, tag=True):
+    """Stop the work of this number."""
+
+    id: int
+
+
+class ClassFacts(msgspec.Struct, frozen=True):
+    """A class of a palette."""
+
+    name: str
+    colour: tuple[int, int, int]
+    known: bool  # whether the model has a colour for it
+
+
+class ModelFacts(msgspec.Struct, frozen=True):
+    """What the server must know of a model."""
+
+    id: str
+    title: str
+    direction: str
+    metres_per_pixel: float
+    classes: tuple[ClassFacts, ...]
+    colours: tuple[tuple[int, int, int, str], ...]  # of the palette, with the name of the class
+    licence: str
+    limits: tuple[str, ...]
+    sha256: str
+
+
+class ViewFacts(msgspec.Struct, frozen=True):
+    """What the server must know of a scene as a model sees it."""
+
+    id: str
+    scene: str
+    model: str
+    products: tuple[str, ...]
+    zoom: int  # at which the network works
+    least_zoom: int
+    most_zoom: int
+    side: int  # px of a cell
+    data: tuple[int, int, int, int]  # window of the world at `zoom`: row, col, height, width
+    extent: tuple[float, float, float, float]  # west, south, east, north in degrees; east may exceed 180
+    metres: float  # per pixel on the ground, of the scene; 0 if unknown
+    digest: str  # of all that the pixels depend on
+    notices: tuple[str, ...]
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """All is open."""
+
+    models: tuple[ModelFacts, ...]
+    views: tuple[ViewFacts, ...]
+
+
+class Made(msgspec.Struct, frozen=True, tag=True):
+    """Tiles, in the order in which they were wanted; None where nothing is."""
+
+    id: int
+    tiles: tuple[bytes | None, ...]
+    seconds: float
+
+
+class Progress(msgspec.Struct, frozen=True, tag=True):
+    """Work goes on."""
+
+    id: int
+    done: int
+    total: int
+    note: str
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """Work is done: names of files in its folder, by what they are."""
+
+    id: int
+    files: dict[str, str]
+    notices: tuple[str, ...]
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """What was asked for cannot be done; `kind` is a class of errors.py, or empty for a fault of ours."""
+
+    id: int
+    kind: str
+    what: str
+    remedy: str
+
+
+Request = Open | Tiles | Work | Cancel
+Answer = Ready | Made | Progress | Done | Failed
+_requests = msgspec.msgpack.Decoder(Request)
+_answers = msgspec.msgpack.Decoder(Answer)
+
+
+def framed(message: Request | Answer) -> bytes:
+    """Return a message as it goes through the pipe."""
+    body = msgspec.msgpack.encode(message)
+    assert len(body) <= MOST, f"a message of {len(body)} bytes"
+    return _LENGTH.pack(len(body)) + body
+
+
+def read_request(pipe: BinaryIO) -> Request | None:
+    """Wait for the next request; None when the server is gone."""
+    head = pipe.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    body = pipe.read(length)
+    return _requests.decode(body) if len(body) == length else None
+
+
+async def read_answer(pipe: asyncio.StreamReader) -> Answer | None:
+    """Wait for the next answer; None when the worker is gone, or speaks nonsense."""
+    try:
+        (length,) = _LENGTH.unpack(await pipe.readexactly(_LENGTH.size))
+        return _answers.decode(await pipe.readexactly(length)) if length <= MOST else None
+    except (asyncio.IncompleteReadError, ConnectionError, msgspec.DecodeError):
+        return None

@@ -1,0 +1,100 @@
+"""Models and scenes of a worker: opened once, looked up by id ever after."""
+
+import hashlib
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sat2map import storage
+from sat2map.bundle import Bundle, find
+from sat2map.errors import UnsuitableModel
+from sat2map.grid import align_up
+from sat2map.runtime import OnnxTranslator
+from sat2map.scenes.job import SceneOptions, key_of
+from sat2map.scenes.tiles import MercatorScene, open_mercator
+from sat2map.scenes.translate import PRODUCTS
+from sat2map.serve import messages, view
+from sat2map.serve.gate import Gate, Yielding
+from sat2map.serve.messages import ClassFacts, ModelFacts, Open, Ready, ViewFacts
+
+_WARM = 256  # px; of the picture that makes a session ready
+KEPT_CELLS = 8
+
+
+@dataclass
+class Opened:
+    """What a worker has open."""
+
+    ready: Ready
+    views: dict[str, view.View]
+    yielding: dict[str, Yielding]
+    limits: Open
+
+
+def opened(wanted: Open, gate: Gate, stack: ExitStack) -> Opened:
+    """Open all that is wanted and run every network once. Raises what `find` and `open_mercator` raise."""
+    remembered = view.Remembered(wanted.memory)
+    models: list[ModelFacts] = []
+    views: dict[str, view.View] = {}
+    facts: list[ViewFacts] = []
+    yielding: dict[str, Yielding] = {}
+    for model in wanted.models:
+        bundle = find(model.path)
+        translator = OnnxTranslator(bundle)
+        models.append(_model_facts(model.id, bundle))
+        yielding[model.id] = Yielding(translator, gate)
+        warm = align_up(_WARM, translator.card.stride)
+        translator(np.full((1, warm, warm, translator.card.bands), 128, np.uint8), ("colour",))
+        if translator.card.direction != "sat2map":
+            continue
+        for scene in wanted.scenes:
+            products = PRODUCTS if translator.card.palette else PRODUCTS[:1]
+            at = stack.enter_context(
+                open_mercator(translator, Path(scene.path), products, gsd=wanted.gsd, kept=KEPT_CELLS)
+            )
+            name = f"{scene.id}.{model.id}"
+            views[name] = view.View(name, at, remembered)
+            facts.append(_view_facts(name, scene, model.id, at, models[-1].sha256, wanted))
+    if wanted.scenes and not views:
+        raise UnsuitableModel(
+            "none of the models makes maps of imagery, so there is nothing to show of a scene",
+            "Give a model of direction sat2map as well, such as --model carto",
+        )
+    return Opened(Ready(tuple(models), tuple(facts)), views, yielding, wanted)
+
+
+def _model_facts(name: str, bundle: Bundle) -> ModelFacts:
+    card = bundle.card
+    classes: tuple[ClassFacts, ...] = ()
+    colours: tuple[tuple[int, int, int, str], ...] = ()
+    if card.palette:
+        known = set(card.palette.classes)
+        classes = tuple(
+            ClassFacts(label, colour, number in known)
+            for number, (label, colour) in enumerate(
+                zip(card.palette.names, card.palette.class_colours(), strict=True)
+            )
+        )
+        colours = tuple(
+            (*colour, card.palette.names[number])
+            for colour, number in zip(card.palette.colours, card.palette.classes, strict=True)
+        )
+    return ModelFacts(
+        name, card.title, card.direction, card.metres_per_pixel, classes, colours, card.licence, card.limits,
+        storage.sha256(bundle.onnx),
+    )  # fmt: skip
+
+
+def _view_facts(
+    name: str, scene: messages.Scene, model: str, at: MercatorScene, checksum: str, wanted: Open
+) -> ViewFacts:
+    key = key_of(at.card, Path(scene.path), SceneOptions(products=at.products, gsd=wanted.gsd), checksum)
+    digest = hashlib.sha256(json.dumps([key, at.zoom, at.side], sort_keys=True).encode()).hexdigest()
+    return ViewFacts(
+        name, scene.id, model, at.products, at.zoom,
+        view.least_zoom(at, wanted.overview_cells), view.most_zoom(at), at.side,
+        tuple(at.data), tuple(at.extent), at.scene_metres, digest, tuple(at.notices),
+    )  # fmt: skip

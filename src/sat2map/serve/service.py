@@ -1,0 +1,83 @@
+"""Everything that runs while the server does, made at start and closed in the end."""
+
+import asyncio
+
+from sat2map.serve.catalogue import Catalogue
+from sat2map.serve.jobs import Jobs
+from sat2map.serve.lane import Lane
+from sat2map.serve.messages import Open
+from sat2map.serve.metrics import Metrics
+from sat2map.serve.settings import Settings
+from sat2map.serve.spool import Spool
+from sat2map.serve.supervisor import Supervisor
+from sat2map.serve.tilecache import TileCache
+
+REMEMBERED = 256 << 20  # bytes of computed tiles in the worker, compressed
+
+
+class Service:
+    """The worker, the lane to it, kept tiles, uploads and jobs."""
+
+    def __init__(self, settings: Settings) -> None:
+        limits = settings.limits
+        wanted = Open(
+            settings.scenes, settings.models, settings.gsd, limits.picture_pixels, limits.scene_bytes,
+            limits.overview_cells, REMEMBERED,
+        )  # fmt: skip
+        self.settings = settings
+        self.metrics = Metrics()
+        self.supervisor = Supervisor(wanted, limits)
+        self.lane = Lane(self.supervisor, limits)
+        self.tiles = TileCache(settings.cache, limits.memory, limits.disk)
+        self.spool = Spool(limits)
+        self.jobs = Jobs(self.supervisor, self.spool, limits)
+        self.catalogue: Catalogue
+        self.is_closing = False
+
+    async def start(self) -> None:
+        """Start the worker and wait for what it says. Raises what it raised."""
+        try:
+            self.catalogue = Catalogue(await self.supervisor.start())
+        except BaseException:
+            await self.supervisor.close()
+            self.spool.close()
+            raise
+        self.lane.start()
+        self.tiles.start()
+        self.jobs.start()
+
+    async def drain(self) -> None:
+        """Take no more work, and let that which is under way finish for a while."""
+        self.is_closing = True
+        self.jobs.end_streams()
+        end = asyncio.get_running_loop().time() + self.settings.limits.grace
+        while self.lane.is_working and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.05)
+        await self.lane.close()
+
+    async def close(self) -> None:
+        """End everything."""
+        await self.lane.close()
+        await self.jobs.close()
+        await self.tiles.close()
+        await self.supervisor.close()
+        self.spool.close()
+
+    def gauges(self) -> dict[str, tuple[str, float]]:
+        """Return what Prometheus is told besides answers."""
+        lane, tiles = self.lane, self.tiles
+        return {
+            "worker_ready": ("Whether the inference process is ready.", self.supervisor.is_ready),
+            "worker_starts_total": ("Inference processes started.", self.supervisor.starts),
+            "queue_cells": ("Cells that wait for the network.", lane.waiting),
+            "queue_seconds": ("Estimated wait of a new cell.", lane.wait),
+            "cell_seconds": ("Running mean of the time per cell.", lane.seconds),
+            "batches_total": ("Cells sent to the network.", lane.batches),
+            "batched_tiles_total": ("Tiles made from them.", lane.batched),
+            "cache_memory_hits_total": ("Tiles found in memory.", tiles.hits),
+            "cache_disk_hits_total": ("Tiles found on disk.", tiles.disk_hits),
+            "cache_misses_total": ("Tiles found nowhere.", tiles.misses),
+            "cache_damaged_total": ("Tiles on disk that did not match their checksum.", tiles.damaged),
+            "jobs_waiting": ("Translations that wait or run.", self.jobs.active),
+            "spool_bytes": ("Bytes of uploads and results on disk.", self.spool.used),
+        }

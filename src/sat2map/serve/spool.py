@@ -1,0 +1,111 @@
+"""The space for uploads and results: one private folder, a folder of random name for each upload, and a quota.
+
+No name, path or type that a client sends has a part in any path here. Folders vanish when their job does, and the whole
+space when the server ends.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import BinaryIO
+
+from sat2map import storage
+from sat2map.serve.lane import Refused
+from sat2map.serve.limits import ServeLimits
+
+UPLOAD = "upload"  # the name of every uploaded file
+
+
+class TooLarge(Exception):
+    """The body has more bytes than allowed."""
+
+
+class Spool:
+    """Folders for uploads. `used` counts the bytes of what has been received and of finished results."""
+
+    def __init__(self, limits: ServeLimits) -> None:
+        self._limits = limits
+        self._space = tempfile.TemporaryDirectory(prefix="sat2map-serve-", ignore_cleanup_errors=True)
+        self._folder = Path(self._space.name)  # readable by this user only
+        self._sizes: dict[str, int] = {}
+        self._receiving = 0
+
+    @property
+    def used(self) -> int:
+        """Bytes."""
+        return sum(self._sizes.values())
+
+    def folder(self, name: str) -> Path:
+        """Return the folder of an upload; `name` is one that `receive` gave."""
+        assert name in self._sizes
+        return self._folder / name
+
+    async def receive(self, body: AsyncIterator[bytes], announced: int | None) -> str:
+        """Write a body to a new folder and return its name; nothing is left of it if this fails.
+
+        Raises Refused, TooLarge as soon as the limit is passed, and what `body` raises when the client leaves.
+        """
+        limits = self._limits
+        if (announced or 0) > limits.upload:
+            raise TooLarge
+        if self._receiving >= limits.uploads:
+            raise Refused("uploads", 5)
+        if self.used + (announced or 0) > limits.spool:
+            raise Refused("spool", 60)
+        name = secrets.token_urlsafe(16)
+        self._receiving += 1
+        self._sizes[name] = 0
+        try:
+            with tempfile.TemporaryFile(
+                dir=self._folder
+            ) as file:  # without a name: nothing to clean up after a kill
+                async for chunk in body:
+                    self._sizes[name] += len(chunk)
+                    if self._sizes[name] > limits.upload:
+                        raise TooLarge
+                    if self.used > limits.spool:
+                        raise Refused("spool", 60)
+                    file.write(chunk)
+                file.seek(0)
+                await asyncio.to_thread(_name, file, self._folder / name / UPLOAD)
+            return name
+        except BaseException:
+            self.drop(name)
+            raise
+        finally:
+            self._receiving -= 1
+
+    def measure(self, name: str) -> None:
+        """Count the files of a folder anew, after results came into it."""
+        if name in self._sizes:
+            with contextlib.suppress(OSError):
+                self._sizes[name] = sum(
+                    p.stat().st_size for p in (self._folder / name).rglob("*") if p.is_file()
+                )
+
+    def drop(self, name: str) -> None:
+        """Remove a folder."""
+        if name in self._sizes:
+            shutil.rmtree(self._folder / name, ignore_errors=True)
+            del self._sizes[name]
+
+    def sweep(self) -> None:
+        """Remove what the worker may have written for work that was cancelled meanwhile."""
+        for path in self._folder.iterdir():
+            if path.name not in self._sizes:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def close(self) -> None:
+        """Remove everything."""
+        self._space.cleanup()
+        self._sizes.clear()
+
+
+def _name(file: BinaryIO, path: Path) -> None:
+    """Give what was received a name, for the worker to open."""
+    with storage.replacing(path, overwrite=False) as draft, draft.open("wb") as named:
+        shutil.copyfileobj(file, named, 1 << 20)

@@ -1,0 +1,131 @@
+"""The process that opens files and runs networks: `python -m sat2map.serve.worker`, requests in, answers out.
+
+Its death harms nobody but those who wait for it. It ends when its input does, so it never outlives the server. Tiles
+are made by the main thread; uploads by another, which gives way to tiles between two cells (`gate.py`); a third one
+listens, so that work can be cancelled.
+"""
+
+import os
+import queue
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+from sat2map.errors import Sat2MapError
+from sat2map.mercator import Tile
+from sat2map.serve import messages
+from sat2map.serve.gate import Gate
+from sat2map.serve.messages import Answer, Cancel, Failed, Made, Open, Tiles, Work
+from sat2map.serve.opening import Opened, opened
+from sat2map.serve.uploaded import Cancelled, translate_upload
+
+
+class Worker:
+    """Answers requests until there are no more."""
+
+    def __init__(self, requests: BinaryIO, answers: BinaryIO) -> None:
+        self._requests, self._answers = requests, answers
+        self._writing = threading.Lock()
+        self._gate = Gate()
+        self._tiles: queue.SimpleQueue[Tiles] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[Work] = queue.SimpleQueue()
+        self._cancelled: set[int] = set()
+
+    def run(self) -> None:
+        """Open what the first request names, then answer."""
+        first = messages.read_request(self._requests)
+        if not isinstance(first, Open):
+            return
+        with ExitStack() as stack:
+            try:
+                open_ = opened(first, self._gate, stack)
+            except Exception as error:
+                self._say(failure(0, error))
+                return
+            self._say(open_.ready)
+            threading.Thread(target=self._listen, daemon=True).start()
+            threading.Thread(target=self._work_on, args=(open_,), daemon=True).start()
+            while True:
+                self._make(open_, self._tiles.get())
+
+    def _listen(self) -> None:
+        while True:
+            request = messages.read_request(self._requests)
+            match request:
+                case Tiles():
+                    self._tiles.put(request)
+                case Work():
+                    self._work.put(request)
+                case Cancel():
+                    self._cancelled.add(request.id)
+                case _:  # the server is gone: nobody is interested in what goes on here
+                    os._exit(0)
+
+    def _make(self, open_: Opened, request: Tiles) -> None:
+        start = time.perf_counter()
+        try:
+            view = open_.views[request.view]
+            with self._gate.first():
+                made = tuple(view.file(Tile(w.z, w.x, w.y), w.product, w.format) for w in request.wanted)
+            self._say(Made(request.id, made, time.perf_counter() - start))
+        except Exception as error:
+            self._say(failure(request.id, error))
+
+    def _work_on(self, open_: Opened) -> None:
+        while True:
+            work = self._work.get()
+
+            def report(done: int, total: int, note: str, number: int = work.id) -> None:
+                if number in self._cancelled:
+                    raise Cancelled
+                self._say(messages.Progress(number, done, total, note))
+
+            try:
+                report(0, 0, "reading")
+                self._say(translate_upload(work, open_.yielding[work.model], open_.limits, report))
+            except Exception as error:
+                self._say(_nameless(failure(work.id, error), work))
+            finally:
+                self._cancelled.discard(work.id)
+
+    def _say(self, answer: Answer) -> None:
+        with self._writing:
+            try:
+                self._answers.write(messages.framed(answer))
+                self._answers.flush()
+            except OSError:
+                os._exit(0)
+
+
+def failure(number: int, error: Exception) -> Failed:
+    """Return what the server is told of an error: all of those that a user can fix, the kind of the others."""
+    if isinstance(error, Sat2MapError):
+        return Failed(number, type(error).__name__, error.what, error.remedy)
+    if isinstance(error, Cancelled):
+        return Failed(number, "Cancelled", "the work was cancelled", "Send it again if you want it after all")
+    text = " ".join(str(error).split())[:200]
+    return Failed(number, "", f"unexpected {type(error).__name__}: {text}", "This is a fault in sat2map")
+
+
+def _nameless(failed: Failed, work: Work) -> Failed:
+    """Take the places of our files out of a message for people elsewhere."""
+
+    def without(text: str) -> str:
+        return text.replace(work.path, "the upload").replace(str(Path(work.path).parent), "")
+
+    return Failed(failed.id, failed.kind, without(failed.what), without(failed.remedy))
+
+
+def main() -> None:
+    """Serve standard input and output; whatever else writes to standard output lands in standard error."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    Worker(sys.stdin.buffer, answers).run()
+    os._exit(0)  # threads of libraries must not keep a worker alive whose server has gone
+
+
+if __name__ == "__main__":
+    main()
