@@ -1,14 +1,19 @@
-"""`sat2map train` and `sat2map export`: from a recipe and paired images to a run folder, and from there to a bundle."""
+"""`sat2map train` and `sat2map export`: from a recipe and images to a run folder, and from there to a bundle."""
 
 import signal
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sat2map.cli.progress import Progress, progress
+
+if TYPE_CHECKING:
+    from sat2map.data.pairs import Direction
+    from sat2map.training.recipe import Recipe
 
 
 class Stopped(SystemExit):
@@ -47,7 +52,12 @@ def stopping_between_steps(report: Progress) -> Iterator[Progress]:
 @click.command(short_help="Train a model on paired images.")
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[KEY.KEY=VALUE]...")
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of paired images.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Folder of paired images; or of trainA/ and trainB/; or given twice, imagery first and maps second.",
+)
 @click.option("--run", type=click.Path(path_type=Path), help="Folder for checkpoints, samples and logs.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in RUN.")
 @click.option(
@@ -65,7 +75,7 @@ def stopping_between_steps(report: Progress) -> Iterator[Progress]:
 def train(
     recipe: str,
     overrides: tuple[str, ...],
-    data: Path | None,
+    data: tuple[Path, ...],
     run: Path | None,
     resume: bool,
     start_from: Path | None,
@@ -89,6 +99,7 @@ def train(
       sat2map train carto --data maps --run runs/first --resume
       sat2map train pix2pix-keras --data maps --run runs/back data.direction=map2sat
       sat2map train pix2pix-keras --data maps --run runs/back data.direction=map2sat --resume --epochs +100
+      sat2map train cyclegan --data imagery --data maps --run runs/unpaired
       sat2map train carto --data othercity --run runs/second --from runs/first/bundle
       sat2map train carto --print-config
     """
@@ -102,14 +113,16 @@ def train(
     if print_config:
         click.echo(to_yaml(resolved), nl=False)
         return
-    if data is None or run is None:
+    if not data or run is None:
         raise click.UsageError("train needs --data DIR and --run DIR (only --print-config does without)")
+    if len(data) > 2:
+        raise click.UsageError("--data is one folder, or two: imagery and maps")
     if resume and overwrite:
         raise click.UsageError("--resume keeps the run and --overwrite replaces it: give one of them")
     if resume and start_from is not None:
         raise click.UsageError("--resume has its own weights; leave --from out")
     if dry_run:
-        _say_what_would_happen(recipe, data, run, resume=resume, overwrite=overwrite)
+        _say_what_would_happen(resolved, data, run, resume=resume, overwrite=overwrite)
         return
     from sat2map.training import loop
 
@@ -117,7 +130,7 @@ def train(
         with progress("training", quiet=quiet) as bar, stopping_between_steps(bar) as report:
             loop.train(
                 resolved,
-                data,
+                data[0] if len(data) == 1 else data,
                 run,
                 resume=resume,
                 overwrite=overwrite,
@@ -131,11 +144,18 @@ def train(
         click.echo(f"{run}: trained. Next: sat2map export {run} BUNDLE")
 
 
-def _say_what_would_happen(recipe: str, data: Path, run: Path, *, resume: bool, overwrite: bool) -> None:
+def _say_what_would_happen(
+    recipe: "Recipe", data: tuple[Path, ...], run: Path, *, resume: bool, overwrite: bool
+) -> None:
     """Open the data and look at the run folder, as `train` would; print what it would do."""
     from sat2map.data.pairs import PairedSet
+    from sat2map.data.unpaired import UnpairedSet, is_unpaired
 
-    click.echo(f"{data}: {len(PairedSet.open(data))} pairs")
+    if len(data) == 2 or is_unpaired(data[0]):
+        heaps = UnpairedSet.of(data[0], data[1]) if len(data) == 2 else UnpairedSet.open(data[0])
+        click.echo(f"{data[0]}: {len(heaps.sat)} pictures and {len(heaps.street)} maps, no pairs")
+    else:
+        click.echo(f"{data[0]}: {len(PairedSet.open(data[0]))} pairs")
     if (run / "recipe.yaml").exists():
         does = (
             "go on with it"
@@ -146,7 +166,7 @@ def _say_what_would_happen(recipe: str, data: Path, run: Path, *, resume: bool, 
         )
         click.echo(f"{run}: holds a run; train would {does}")
     else:
-        click.echo(f"{run}: new; train would start {recipe}")
+        click.echo(f"{run}: new; train would start {recipe.name}")
 
 
 @click.command(short_help="Turn a run into a model bundle.")
@@ -154,8 +174,14 @@ def _say_what_would_happen(recipe: str, data: Path, run: Path, *, resume: bool, 
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--step", type=click.IntRange(min=0), help="Checkpoint to take; the best one if not given.")
 @click.option(
+    "--direction",
+    type=click.Choice(["sat2map", "map2sat"]),
+    help="Which of its two generators, for a run that goes both ways; that of the recipe if not given.",
+)
+@click.option(
     "--data",
     type=click.Path(path_type=Path),
+    multiple=True,
     help="Pairs on which probabilities are calibrated; those of the run if not given.",
 )
 @click.option("--id", "model_id", help="Name of the model; that of the folder BUNDLE if not given.")
@@ -165,7 +191,8 @@ def export(
     run: Path,
     bundle: Path,
     step: int | None,
-    data: Path | None,
+    direction: "Direction | None",
+    data: tuple[Path, ...],
     model_id: str | None,
     overwrite: bool,
     quiet: bool,
@@ -178,12 +205,19 @@ def export(
     \b
     Examples:
       sat2map export runs/first mymodel
+      sat2map export runs/unpaired back --direction map2sat
       sat2map translate photo.png map.png --model mymodel
     """
     from sat2map.training.export import export_run
 
     made = export_run(
-        run, bundle, step=step, model_id=model_id or bundle.resolve().name, data=data, overwrite=overwrite
+        run,
+        bundle,
+        step=step,
+        model_id=model_id or bundle.resolve().name,
+        direction=direction,
+        data=data[0] if len(data) == 1 else data or None,
+        overwrite=overwrite,
     )
     if not quiet:
         click.echo(f"{made}: exported. Next: sat2map translate IMAGE MAP --model {made}")

@@ -13,6 +13,18 @@ Windowing = Literal["exact", "blend"]
 SPATIAL_STATISTICS: tuple[Norm, ...] = ("batch", "instance")  # norms that average over pixels
 
 
+class InstanceNorm(nn.GroupNorm):
+    """Group norm with groups of one channel, computed in the default memory layout.
+
+    In channels-last memory torch's kernel on CPUs loses digits wherever a channel is nearly constant, as under the flat
+    colours of maps: pictures came out 0.02 off on a scale of 2 (docs/LOG.md, 2026-11-20).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> same."""
+        return super().forward(x.contiguous())
+
+
 def normalisation(norm: Norm, width: int, *, affine: bool = True) -> nn.Module:
     """Normalise `width` channels; `affine=False` leaves out the learned scale and shift of batch and instance norm.
 
@@ -22,7 +34,7 @@ def normalisation(norm: Norm, width: int, *, affine: bool = True) -> nn.Module:
     if norm == "batch":
         return nn.BatchNorm2d(width, affine=affine)
     if norm == "instance":  # groups of one channel are instance norm, and export without torch's warning
-        return nn.GroupNorm(width, width, affine=affine)
+        return InstanceNorm(width, width, affine=affine)
     return ChannelNorm(width) if norm == "channel" else nn.Identity()
 
 

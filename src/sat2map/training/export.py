@@ -1,6 +1,7 @@
 """From a run to a bundle: choose weights, calibrate, write the graph, prove that it computes the same, describe it."""
 
 import datetime
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,14 +16,16 @@ from torch import Tensor
 from sat2map import bundle, storage
 from sat2map.card import ModelCard, Training
 from sat2map.data.batches import UInt8
-from sat2map.errors import NothingToResume, ParityFailed
+from sat2map.data.pairs import Direction
+from sat2map.errors import NothingToResume, ParityFailed, UnsuitableModel
 from sat2map.evaluation.calibration import fit_temperature
 from sat2map.models import Generator, build_generator
 from sat2map.palette import Palette
 from sat2map.runtime import OnnxTranslator, Translator
 from sat2map.training import checkpoint, development, graph, setup
 from sat2map.training.checkpoint import State
-from sat2map.training.recipe import Recipe
+from sat2map.training.cyclegan import BACK
+from sat2map.training.recipe import Recipe, override
 
 PARITY = 1e-3  # largest difference of probabilities (or of RGB levels / 255) between torch and the graph
 CALIBRATION_PAIRS = 40
@@ -39,17 +42,31 @@ class Trained:
     palette: Palette | None
 
 
-def load_run(run: Path, step: int | None = None) -> Trained:
-    """The run's best checkpoint by its development figures, or that of `step`. Raises NothingToResume, CorruptFile."""
+def load_run(run: Path, step: int | None = None, direction: Direction | None = None) -> Trained:
+    """The run's best checkpoint by its development figures, or that of `step`.
+
+    `direction` chooses among the generators of a system that goes both ways. Raises NothingToResume, CorruptFile,
+    UnsuitableModel where the run does not go that way.
+    """
     folder = _choose(run, step)
     state = checkpoint.read_state(folder)
     recipe = msgspec.convert(state.recipe, Recipe)
+    player = "generator"
+    if direction not in (None, recipe.data.direction):
+        if recipe.system != "cyclegan":
+            raise UnsuitableModel(
+                f"{run} trains {recipe.data.direction} only",
+                "Leave --direction out, or train the other direction",
+            )
+        player += BACK
+        recipe = override(recipe, [f"data.direction={direction}"])
     palette = None if state.palette is None else msgspec.convert(state.palette, Palette)
     network = build_generator(
         recipe.generator.name, recipe.objective.palette or 3, recipe.generator.parameters
     )
-    has_average = (folder / "average.safetensors").is_file()
-    network.load_state_dict(checkpoint.read_tensors(folder, "average" if has_average else "generator"))
+    weights, _, average = checkpoint.file_names(player)
+    has_average = (folder / f"{average}.safetensors").is_file()
+    network.load_state_dict(checkpoint.read_tensors(folder, average if has_average else weights))
     return Trained(network.eval(), recipe, state, palette)
 
 
@@ -80,7 +97,7 @@ def calibrate(trained: Trained, data: setup.Data) -> float:
 
     def logits() -> Iterator[np.ndarray]:
         for number in chosen:
-            yield development.predict(trained.network, data, number, trained.recipe)[None].numpy()
+            yield development.predict(trained.network, data.source(number), trained.recipe)[None].numpy()
 
     targets = (data.store.index(number)[None].astype(np.int64) for number in chosen)
     return fit_temperature(logits(), targets)
@@ -123,18 +140,19 @@ def export_run(
     *,
     step: int | None = None,
     model_id: str,
-    data: Path | None = None,
+    direction: Direction | None = None,
+    data: setup.Folders | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write the bundle `out` from the run's best checkpoint (or `step`), calibrated on the development pairs of `data`.
 
     Weights are stored as float16 and used as float32, in both files. Raises NothingToResume, ParityFailed,
-    OutputExists.
+    OutputExists, UnsuitableModel.
     """
     storage.refuse_existing(out, overwrite=overwrite)
-    trained = load_run(run, step)
+    trained = load_run(run, step, direction)
     opened = setup.open_data(
-        trained.recipe, data or Path(trained.state.folder), lambda done, total, note: None
+        trained.recipe, data or setup.folders_of(trained.state.folder), lambda done, total, note: None
     )
     weights = graph.rounded(trained.network.state_dict())
     trained.network.load_state_dict(weights)
@@ -145,9 +163,15 @@ def export_run(
     card = describe(trained, model_id, deployed.temperature)
     with tempfile.TemporaryDirectory() as scratch:  # proven before it gets its name
         draft = bundle.write_bundle(Path(scratch) / model_id, card, model, _serialise(weights))
-        parity(deployed, OnnxTranslator(draft), np.array(opened.source(opened.development[0])[:side, :side]))
+        parity(deployed, OnnxTranslator(draft), _sample(opened, side))
     bundle.write_bundle(out, card, model, _serialise(weights), overwrite=overwrite)
     return out
+
+
+def _sample(data: setup.Data, side: int) -> UInt8:
+    """A square of a development picture, repeated where it is too small."""
+    picture = data.source(data.sources[0])[:side, :side]
+    return np.pad(picture, ((0, side - picture.shape[0]), (0, side - picture.shape[1]), (0, 0)), "symmetric")
 
 
 def _serialise(weights: dict[str, Tensor]) -> bytes:
@@ -181,7 +205,7 @@ def describe(trained: Trained, model_id: str, temperature: float) -> ModelCard:
         windowing="exact" if exact else "blend",
         temperature=round(temperature, 4),
         training=Training(
-            data=Path(state.folder).name,
+            data=Path(state.folder.split(os.pathsep)[0]).name,
             licence=recipe.data.licence or "not stated by the data",
             pairs=state.pairs,
             recipe=state.recipe,

@@ -14,12 +14,14 @@ import msgspec
 import torch
 
 from sat2map import storage
-from sat2map.errors import NothingToResume, RunExists, TrainingDiverged
+from sat2map.errors import NothingToResume, RunExists
 from sat2map.training import checkpoint, development, journal, setup
 from sat2map.training.checkpoint import State
+from sat2map.training.guard.answer import answer, finish_going_back
+from sat2map.training.guard.glance import unsound
+from sat2map.training.guard.watch import Alarm, guard_of
 from sat2map.training.optimise import plateau_factor
-from sat2map.training.player import Outcome, Terms
-from sat2map.training.predict import paint_picture, weights_of
+from sat2map.training.player import Terms
 from sat2map.training.recipe import Recipe, parse, to_yaml
 from sat2map.training.report import write_report
 from sat2map.training.systems import build_system, start_from_bundle
@@ -31,9 +33,10 @@ SAMPLES = 4  # rows of a sample sheet
 class Run:
     """One training run in its folder: what is trained, on what, and how far it is."""
 
-    def __init__(self, recipe: Recipe, data: setup.Data, folder: Path) -> None:
-        self.recipe, self.data, self.folder = recipe, data, folder
-        self.system = build_system(recipe, data)
+    def __init__(self, data: setup.Data, folder: Path) -> None:
+        self.recipe, self.data, self.folder = data.recipe, data, folder
+        self.system = build_system(data.recipe, data)
+        self.guard = guard_of(data.recipe, data.palette)
         self.step = 0
         self.seen = 0  # images
         self.best: tuple[float, int] | None = None
@@ -42,8 +45,8 @@ class Run:
         self.looked = -1  # the step it was at
         self.seconds = 0.0
 
-    def advance(self) -> Outcome:
-        """One step; everything random in it follows from (seed, seen). Raises TrainingDiverged."""
+    def advance(self) -> tuple[Terms, Alarm | None]:
+        """One step; everything random in it follows from (seed, seen). The guard looks on."""
         torch.manual_seed(self.recipe.run.seed * 1_000_003 + self.seen)
         batch = self.data.batch(self.seen)
         outcome = self.system.step(batch, self.seen, self.recipe.run.images)
@@ -52,38 +55,28 @@ class Run:
         for player in self.system.players.values():
             if player.average is not None:
                 player.average.update(player.network, self.seen, len(batch.source))
-        if not all(abs(value) < float("inf") for value in outcome.terms.values()):
-            names = ", ".join(self.data.store.names[i] for i in batch.names)
-            raise TrainingDiverged(
-                f"step {self.step} gave {outcome.terms} on the pairs {names}",
-                "Resume from the last checkpoint with a lower optimiser.rate, or remove these pairs if they are broken",
-            )
-        return outcome
+        alarm = self.guard.judge(self.step, self.seen, len(batch.source), *outcome)
+        names = [self.data.store.names[i] for i in batch.names]
+        return outcome.terms, alarm and alarm.on(names, unsound(batch.source, batch.target))
 
-    def look(self, log: journal.Journal) -> None:
+    def look(self, log: journal.Journal) -> Alarm | None:
         """Score the averaged weights on development pairs."""
-        player = self.system.players["generator"]
-        with weights_of(player.network, player.best_weights):
-            self.figures = development.figures(player.generator, self.data, self.recipe)
+        self.figures = development.look(self.system, self.data)
         self.looked = self.step
         self.scores.append(development.score(self.figures))
-        self._pass_scores_on()
+        self.set_rates()
         log.write("development", self.step, self.seen, self.figures)
+        return self.guard.consider(self.step, self.seen, self.scores)
 
-    def _pass_scores_on(self) -> None:
+    def set_rates(self) -> None:
+        """Pass on what past looks and the guard say of the learning rates."""
         for player in self.system.players.values():
-            player.optimiser.scale = plateau_factor(player.optimiser.part, self.scores)
+            plateau = plateau_factor(player.optimiser.part, self.scores)
+            player.optimiser.scale = plateau * self.guard.memory.rate_factor
 
     def sample(self) -> None:
         """Write a sheet of the same development pairs as ever: source, generated, target."""
-        player = self.system.players["generator"]
-        chosen = self.data.development[:: max(1, len(self.data.development) // SAMPLES)][:SAMPLES]
-        rows = []
-        with weights_of(player.network, player.best_weights):
-            for number in chosen:
-                scores = development.predict(player.generator, self.data, number, self.recipe)
-                picture = paint_picture(player.network, scores, self.data.palette)
-                rows.append((self.data.source(number), picture, self.data.target(number)))
+        rows = development.panels(self.system, self.data, SAMPLES)
         journal.write_sample(self.folder, self.step, journal.sample_sheet(rows))
 
     def save(self) -> None:
@@ -93,12 +86,13 @@ class Run:
             seen=self.seen,
             recipe=msgspec.to_builtins(self.recipe),
             data=self.data.key,
-            folder=str(self.data.folder),
-            pairs=len(self.data.training),
+            folder=self.data.folder,
+            pairs=self.data.epoch,
             threads=torch.get_num_threads(),
             seconds=self.seconds,
             figures=self.figures if self.looked == self.step else {},
             scores=self.scores,
+            guard=self.guard.memory,
             palette=None if self.data.palette is None else msgspec.to_builtins(self.data.palette),
         )
         checkpoint.save(self.folder, self.system, state)
@@ -121,12 +115,17 @@ class Run:
                 f"{self.folder} was trained on other data than it is resumed with",
                 "Name the same folder of pairs, unchanged, or start a new run with `--from` a bundle",
             )
-        checkpoint.restore(folder, self.system)
+        self.take_up(folder)
+
+    def take_up(self, folder: Path) -> None:
+        """Put the run where a checkpoint of it stands. Raises CorruptFile, NothingToResume."""
+        state = checkpoint.restore(folder, self.system)
         self.step, self.seen = state.step, state.seen
         self.seconds, self.figures = state.seconds, state.figures
         self.looked = self.step if state.figures else -1
         self.scores = list(state.scores)
-        self._pass_scores_on()
+        self.guard.restore(state.guard)
+        self.set_rates()
         self.best = _best_of(self.folder)
         self._remember_best(state)  # a kill may have come between the checkpoint and best.json
 
@@ -141,7 +140,7 @@ def _best_of(run: Path) -> tuple[float, int] | None:
 
 def train(
     recipe: Recipe,
-    data: Path,
+    data: setup.Folders,
     run: Path,
     *,
     resume: bool = False,
@@ -149,28 +148,30 @@ def train(
     start_from: Path | None = None,
     on_progress: Progress = lambda done, total, note: None,
 ) -> None:
-    """Train `recipe` on the pairs below `data`, in the folder `run`.
+    """Train `recipe` on the pictures below `data` (one folder, or imagery and maps), in the folder `run`.
 
     With `resume` the run goes on from its newest valid checkpoint, under the recipe given, which must describe the same
     networks. `on_progress(images, total, note)` may raise to stop between two steps; a checkpoint is then written
     first.
-    Raises RunExists, RunLocked, NothingToResume, BadDataset, TrainingDiverged, StorageFailed.
+    Raises RunExists, RunLocked, NothingToResume, BadDataset, TrainingDiverged, TrainingFailed, StorageFailed.
     """
     _prepare_folder(recipe, run, resume=resume, overwrite=overwrite)
     with storage.locked(run):
         if recipe.run.threads:
             torch.set_num_threads(recipe.run.threads)
         torch.use_deterministic_algorithms(True)
-        work = Run(recipe, setup.open_data(recipe, data, on_progress), run)
+        work = Run(setup.open_data(recipe, data, on_progress), run)
         if resume:
             storage.sweep(run / "checkpoints", exclusive=True)
             work.resume()
         elif start_from is not None:
             start_from_bundle(work.system.players["generator"], start_from)
-        storage.write_text(run / "recipe.yaml", to_yaml(recipe))
+            work.guard.memory.fresh = False
+        storage.write_text(run / "recipe.yaml", to_yaml(work.recipe))
         log = journal.Journal(run)
         try:
             log.rewind(work.step)
+            finish_going_back(work, log)
             _loop(work, log, on_progress)
         finally:
             log.close()
@@ -207,20 +208,24 @@ def _loop(work: Run, log: journal.Journal, on_progress: Progress) -> None:
     part, total = work.recipe.run, work.recipe.run.images
     while work.seen < total:
         begin, before = time.monotonic(), work.seen
-        terms, _ = work.advance()
+        terms, alarm = work.advance()
         work.seconds += time.monotonic() - begin
 
         def due(every: int, before: int = before) -> bool:
             return work.seen // every > before // every or work.seen >= total
 
+        if alarm is not None and answer(work, log, alarm):
+            continue
         if due(part.log_every):
-            log.write("train", work.step, work.seen, terms)
+            log.write("train", work.step, work.seen, terms | work.guard.figures())
         if due(part.sample_every):
             work.sample()
         if due(part.checkpoint_every):
-            work.look(log)
+            alarm = work.look(log)
             work.save()
             write_report(work.folder, work.recipe, work.seconds)
+            if alarm is not None and answer(work, log, alarm):
+                continue
         try:
             on_progress(min(work.seen, total), total, _note(work, terms))
         except BaseException:

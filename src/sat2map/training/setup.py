@@ -1,108 +1,57 @@
-"""From a recipe and a folder of pairs to the data of a run: decoded, divided, with a palette."""
+"""From a recipe and folders of pictures to the data of a run: decoded, divided, with a palette."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from sat2map import palette
-from sat2map.data.augment import Light
-from sat2map.data.batches import Batch, BatchMaker, UInt8, resize
-from sat2map.data.cache import IndexMaps, PixelCache
+from sat2map.data.cache import PixelCache
 from sat2map.data.pairs import PairedSet
 from sat2map.data.places import find_places, split_by_place
+from sat2map.data.unpaired import PictureCache, UnpairedSet, is_unpaired
 from sat2map.errors import BadDataset
-from sat2map.palette import Palette
+from sat2map.training.dataset import Data as Data
+from sat2map.training.dataset import Heaps, Store
 from sat2map.training.length import in_images
 from sat2map.training.recipe import Recipe
 
 Progress = Callable[[int, int, str], None]
+Folders = Path | tuple[Path, ...]  # one folder; or imagery and maps
 PALETTE_SAMPLE = (
     200  # pairs that the palette is learned from, evenly spread: colours are common to all of them
 )
 
 
-class Store:
-    """Decoded pairs with palette indices, as `BatchMaker` wants them."""
-
-    def __init__(self, cache: PixelCache, index: IndexMaps | None) -> None:
-        self._index = index
-        self.sat, self.street, self.names = cache.sat, cache.street, cache.names
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def index(self, number: int) -> UInt8:
-        """(H, W) palette index of the map of pair `number`."""
-        assert self._index is not None, "this run has no palette"
-        return self._index(number)
-
-
-@dataclass(frozen=True)
-class Data:
-    """The training pairs, which of them are for choosing, and the palette learned from the rest."""
-
-    store: Store
-    key: str  # names the pixels, not the files: see `PixelCache.content`
-    folder: Path
-    training: tuple[int, ...]
-    development: tuple[int, ...]
-    palette: Palette | None
-    shares: torch.Tensor | None  # (K,) share of each palette colour among training pixels
-    recipe: Recipe  # with its length in images
-
-    def batch(self, seen: int) -> Batch:
-        """The batch that follows `seen` images: a function of the recipe and this number alone."""
-        part = self.recipe.data
-        finishing = part.finish is not None and seen >= part.finish.start * self.recipe.run.images
-        crop, batch = (
-            (part.finish.crop, part.finish.batch) if part.finish and finishing else (part.crop, part.batch)
+def open_data(recipe: Recipe, folder: Folders, on_progress: Progress) -> Data:
+    """Decode (once), divide, learn the palette. Raises BadDataset, FileMissing and what decoding raises."""
+    folders = (folder,) if isinstance(folder, Path) else folder
+    if len(folders) == 1 and not is_unpaired(folders[0]):
+        return _open_pairs(recipe, folders[0], on_progress)
+    if recipe.system != "cyclegan":
+        raise BadDataset(
+            f"{', '.join(map(str, folders))}: pictures without pairs, and {recipe.name} learns from pairs",
+            "Use the recipe cyclegan, or import pairs with `sat2map data import`",
         )
-        maker = BatchMaker(
-            self.store,
-            self.training,
-            seed=self.recipe.run.seed,
-            batch=batch,
-            crop=crop,
-            direction=part.direction,
-            palette=self.palette is not None,
-            mirror=part.mirror,
-            turns=part.turns,
-            light=Light(part.gain, part.contrast, part.saturation),
-            scale=part.scale,
-            load=part.load,
-        )
-        return maker(seen)
-
-    def source(self, number: int) -> UInt8:
-        """(H, W, 3) input picture of a pair, whole; reduced to the crop's side if the recipe loads reduced pairs."""
-        return self._whole(number, 0)
-
-    def target(self, number: int) -> UInt8:
-        """(H, W, 3) true output of a pair, whole; reduced as `source`."""
-        return self._whole(number, 1)
-
-    def _whole(self, number: int, side: int) -> UInt8:
-        halves = (self.store.sat, self.store.street)
-        picture = halves[side if self.recipe.data.direction == "sat2map" else 1 - side](number)
-        return resize(picture, self.recipe.data.crop) if self.recipe.data.load else picture
+    found = UnpairedSet.open(folders[0]) if len(folders) == 1 else UnpairedSet.of(folders[0], folders[1])
+    return _open_heaps(recipe, found, folders, on_progress)
 
 
-def open_data(recipe: Recipe, folder: Path, on_progress: Progress) -> Data:
-    """Decode (once), split by place, learn the palette. Raises BadDataset, FileMissing and what decoding raises."""
+def folders_of(text: str) -> Folders:
+    """The folders that `Data.folder` names."""
+    parts = text.split(os.pathsep)
+    return Path(text) if len(parts) != 2 or Path(text).exists() else (Path(parts[0]), Path(parts[1]))
+
+
+def _open_pairs(recipe: Recipe, folder: Path, on_progress: Progress) -> Data:
+    """Pairs, divided by place: no couple with shared ground has one picture on either side."""
     pairs = PairedSet.open(folder).of("train")
     cache = PixelCache.build(pairs, progress=lambda done, all_: on_progress(done, all_, "decoding pairs"))
     places = find_places(cache, lambda done, all_: on_progress(done, all_, "finding places"))
     training, development, _ = split_by_place(places, recipe.data.development)
-    side = recipe.data.load or min(min(cache.sizes[i]) for i in training)
-    crop = max(recipe.data.crop, recipe.data.finish.crop if recipe.data.finish else 0)
-    if side < crop:
-        raise BadDataset(
-            f"the smallest pair of {folder} has a side of {side} px, the recipe crops {crop} px",
-            f"Set data.crop={side // 32 * 32} or smaller (data.finish.crop too), or remove small pairs",
-        )
+    _check_sizes(recipe, folder, (cache.sizes[i] for i in training))
     recipe = in_images(recipe, len(training))
     colours, index, shares = None, None, None
     if recipe.objective.palette:
@@ -112,5 +61,54 @@ def open_data(recipe: Recipe, folder: Path, on_progress: Progress) -> Data:
         counts = sum(np.bincount(index(i).ravel(), minlength=len(colours)) for i in sample)
         shares = torch.from_numpy(np.asarray(counts) / np.sum(counts)).float()
     return Data(
-        Store(cache, index), cache.content, folder.resolve(), training, development, colours, shares, recipe
+        store=Store(cache, index),
+        key=cache.content,
+        folder=str(folder.resolve()),
+        training=training,
+        development=development,
+        street_training=training,
+        street_development=development,
+        palette=colours,
+        shares=shares,
+        recipe=recipe,
     )
+
+
+def _open_heaps(recipe: Recipe, found: UnpairedSet, folders: tuple[Path, ...], on_progress: Progress) -> Data:
+    """Pictures without pairs, divided evenly in the order of their names: nothing is known of their places."""
+
+    def build(files: tuple[Path, ...], what: str) -> PictureCache:
+        return PictureCache.build(files, lambda done, all_: on_progress(done, all_, f"decoding {what}"))
+
+    sat, street = build(found.sat, "imagery"), build(found.street, "maps")
+    _check_sizes(recipe, folders[0], (*sat.sizes, *street.sizes))
+    divided = [_divide(len(side), recipe.data.development) for side in (sat, street)]
+    return Data(
+        store=Heaps(sat, street, (sat.names, street.names)),
+        key=sat.content + street.content,
+        folder=os.pathsep.join(str(folder.resolve()) for folder in folders),
+        training=divided[0][0],
+        development=divided[0][1],
+        street_training=divided[1][0],
+        street_development=divided[1][1],
+        palette=None,
+        shares=None,
+        recipe=in_images(recipe, max(len(training) for training, _ in divided)),
+    )
+
+
+def _divide(count: int, share: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Numbers for training and for development, of which there is one at least on each side."""
+    every = min(max(2, round(1 / share) if share else count), count)
+    development = tuple(range(every - 1, count, every))
+    return tuple(sorted(set(range(count)) - set(development))), development
+
+
+def _check_sizes(recipe: Recipe, folder: Path, sizes: Iterable[tuple[int, int]]) -> None:
+    side = recipe.data.load or min(min(size) for size in sizes)
+    crop = max(recipe.data.crop, recipe.data.finish.crop if recipe.data.finish else 0)
+    if side < crop:
+        raise BadDataset(
+            f"the smallest picture of {folder} has a side of {side} px, the recipe crops {crop} px",
+            f"Set data.crop={side // 32 * 32} or smaller (data.finish.crop too), or remove small pictures",
+        )

@@ -11,16 +11,19 @@ from sat2map.models import Discriminator, Generator, build_discriminator, build_
 from sat2map.models.carto import Carto
 from sat2map.models.carto import initialise as start_at_prior
 from sat2map.models.initial import initialise
+from sat2map.training.cyclegan import BACK, CycleGan
+from sat2map.training.dataset import Data
 from sat2map.training.optimise import Average, Optimiser
 from sat2map.training.pix2pix import Objective, Pix2Pix
 from sat2map.training.player import Player, System
 from sat2map.training.recipe import NetworkPart, OptimiserPart, Recipe
-from sat2map.training.setup import Data
 
 
 def build_system(recipe: Recipe, data: Data) -> System:
     """The recipe's training system, fresh from its seed. Raises UnknownModel, BadRecipe."""
     precision = torch.bfloat16 if recipe.run.precision == "bf16" else torch.float32
+    if recipe.system == "cyclegan":
+        return CycleGan(build_cycle(recipe), recipe.objective, precision)
     return Pix2Pix(build_players(recipe, data.shares), objective_of(recipe, data), precision)
 
 
@@ -44,6 +47,20 @@ def build_players(recipe: Recipe, shares: Tensor | None = None) -> dict[str, Pla
     if recipe.discriminator is not None:
         judge = new_discriminator(recipe.discriminator, 6)
         players["discriminator"] = _player(judge, recipe.discriminator_optimiser)
+    return players
+
+
+def build_cycle(recipe: Recipe) -> dict[str, Player]:
+    """Both generators and both discriminators of unpaired training; those of the way back end in `_back`."""
+    assert recipe.discriminator is not None, "recipes without one are refused"
+    torch.manual_seed(recipe.run.seed)
+    players = {}
+    for side in ("", BACK):
+        generator = new_generator(recipe)
+        _check_crops(recipe, generator.stride)
+        players[f"generator{side}"] = _player(generator, recipe.optimiser, recipe.run.average)
+        judge = new_discriminator(recipe.discriminator, 3)
+        players[f"discriminator{side}"] = _player(judge, recipe.discriminator_optimiser)
     return players
 
 
