@@ -1,7 +1,10 @@
 """Fixtures that every room's tests share."""
 
+import importlib
 import os
 import pathlib
+import sys
+from types import ModuleType
 
 import pytest
 
@@ -15,3 +18,18 @@ def shared() -> pathlib.Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no shared data at {folder} (set SAT2MAP_SHARED): this test needs real imagery")
     return folder
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch):
+    """Import a benchmark, and forget it and its neighbours afterwards."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    before = set(sys.modules)
+
+    def by_name(name: str) -> ModuleType:
+        return importlib.import_module(name)
+
+    yield by_name
+    for name in set(sys.modules) - before:
+        if pathlib.Path(getattr(sys.modules[name], "__file__", None) or "").parent == ROOT / "benchmarks":
+            del sys.modules[name]

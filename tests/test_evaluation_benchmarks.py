@@ -1,28 +1,8 @@
 """The benchmarks' arithmetic, and that the reference networks are the published ones."""
 
-import importlib
 import sys
-from pathlib import Path
-from types import ModuleType
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture
-def load(monkeypatch: pytest.MonkeyPatch):
-    """Import a benchmark, and forget it and its neighbours afterwards."""
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    before = set(sys.modules)
-
-    def by_name(name: str) -> ModuleType:
-        return importlib.import_module(name)
-
-    yield by_name
-    for name in set(sys.modules) - before:
-        if Path(getattr(sys.modules[name], "__file__", None) or "").parent == ROOT / "benchmarks":
-            del sys.modules[name]
 
 
 def test_contestants_take_turns_and_the_order_turns_too(load) -> None:
