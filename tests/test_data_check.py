@@ -8,8 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from sat2map.cli.data import data
-from sat2map.data.check import KINDS, audit
+from sat2map.data.check import audit
 from sat2map.data.check_page import page, thumbnail
+from sat2map.data.findings import KINDS
 from sat2map.data.imports import assign_splits, find_source, import_pairs
 from sat2map.data.measures import flatness, shift_between
 from sat2map.data.overlaps import blur
@@ -109,10 +110,11 @@ def test_every_planted_fault_is_found_and_nothing_else(clean):
 
 def test_a_shift_between_the_halves_is_measured():
     sat, street = town(50, 320)
-    (rows, cols), strength = shift_between(sat[40:280, 40:280], street[40:280, 40:280])
-    assert abs(rows) <= 2 and abs(cols) <= 2 and strength > 8
-    (rows, cols), strength = shift_between(sat[40:280, 40:280], street[52:292, 32:272])
-    assert abs(rows + 12) <= 2 and abs(cols - 8) <= 2 and strength > 8
+    still = shift_between(sat[40:280, 40:280], street[40:280, 40:280])
+    assert abs(still.rows) <= 2 and abs(still.cols) <= 2 and still.strength > 4 and not still.is_sure
+    off = shift_between(sat[40:280, 40:280], street[52:292, 32:272])
+    assert abs(off.rows + 12) <= 2 and abs(off.cols - 8) <= 2 and off.strength > 4 and off.lead > 2
+    assert shift_between(np.zeros((300, 300, 3), np.uint8), street[:300, :300]).strength == 0
 
 
 def test_maps_are_flat_and_imagery_is_not_on_real_pairs(shared):
@@ -121,9 +123,9 @@ def test_maps_are_flat_and_imagery_is_not_on_real_pairs(shared):
     for pair in pairs[::60]:
         sat, street = read(pair)
         assert flatness(street) > flatness(sat)
-        shift, strength = shift_between(sat, street)
-        if strength >= 8:
-            strong.append(np.abs(shift).max())
+        shift = shift_between(sat, street)
+        if shift.strength >= 8:
+            strong.append(max(abs(shift.rows), abs(shift.cols)))
     assert len(strong) > 5 and np.median(strong) <= 2
 
 

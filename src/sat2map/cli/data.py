@@ -155,6 +155,12 @@ def import_(
 @click.option(
     "--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with pictures here."
 )
+@click.option(
+    "--quarantine",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the pairs that training is better off without; DIR/quarantine.jsonl is honoured unasked.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace FILEs that are there.")
 @click.option(
     "-q", "--quiet", is_flag=True, help="Print nothing; the exit code says whether there are faults."
@@ -165,6 +171,7 @@ def check(
     folder: Path,
     json_file: Path | None,
     report: Path | None,
+    quarantine: Path | None,
     overwrite: bool,
     quiet: bool,
 ) -> None:
@@ -174,31 +181,39 @@ def check(
     misalignment. The result of `data check` is a list of findings, with --report as a page with thumbnails; the exit
     code is 1 when something would spoil training or its figures.
 
+    A quarantine list has one pair a line with the reasons; take lines out or add some. `train` leaves these pairs out.
+
     \b
     Examples:
       sat2map data check data/maps
       sat2map data check pairs --report faults.html --json faults.json
+      sat2map data check pairs --quarantine pairs/quarantine.jsonl
     """
     from sat2map.data.check import audit
     from sat2map.data.check_page import write_page
     from sat2map.data.pairs import PairedSet
+    from sat2map.data.quarantine import propose, write_quarantine
     from sat2map.storage import refuse_existing, write_json
 
-    for output in (json_file, report):
+    for output in (json_file, report, quarantine):
         if output:
             refuse_existing(output, overwrite=overwrite)
     pairs = PairedSet.open(folder)
     with progress("checking", quiet=quiet) as bar:
         found = audit(pairs, lambda done, total: bar(done, total, ""))
+    unfit = propose(found, pairs)
+    if quarantine:
+        write_quarantine(quarantine, unfit, overwrite=overwrite)
     if json_file:
         write_json(json_file, found.as_json(), overwrite=overwrite)
     if report:
-        write_page(report, found, pairs, overwrite=overwrite)
+        write_page(report, found, pairs, unfit, overwrite=overwrite)
     if not quiet:
         click.echo(f"{folder}: {len(pairs)} pairs, {json.dumps(found.splits)}")
         for kind, (severity, count) in found.summary().items():
             click.echo(f"{severity}: {kind}: {count}")
-        for output in (json_file, report):
+        click.echo(f"better left out of training: {len(unfit)} pairs")
+        for output in (json_file, report, quarantine):
             if output:
                 click.echo(f"{output}: written")
     if found.faults:

@@ -6,20 +6,20 @@ Each pair is decoded once. Findings are faults (something is wrong: the exit cod
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from sat2map.data.measures import Measures, measure
+from sat2map.data.copies import Half, duplicate, find_copies, thumbnail
+from sat2map.data.findings import KINDS, Finding, Severity
+from sat2map.data.measures import CLOSE, STRONG, Measures, Shift, measure
 from sat2map.data.overlaps import Overlap, find_overlaps
-from sat2map.data.pairs import Pair, PairedSet, read
+from sat2map.data.pairs import PairedSet, read
 from sat2map.errors import Sat2MapError
 
 UInt8 = npt.NDArray[np.uint8]
-Severity = Literal["fault", "warning", "note"]
 Progress = Callable[[int, int], None]
 
 SWAPPED = (
@@ -29,49 +29,9 @@ NO_MAP = 1.0  # grey levels: deviation of a map that shows nothing
 NO_SCENE = 8.0  # grey levels: deviation of imagery that shows nothing, or of a map with next to nothing
 FAINT = 30.0  # grey levels: rule of the larger-google-sat2maps set; dark imagery of towns falls below it too
 WATERY = 0.5  # share of water that explains little contrast
-SHIFTED = 8  # px
-SURE = 8.0  # strength of a shift that is worth a look
 NEAR_COPY = 0.8  # share of a picture in another that makes the two near duplicates
-
-# Kind of finding -> (severity, what it means). In the order in which they are reported.
-KINDS: dict[str, tuple[Severity, str]] = {
-    "unreadable": ("fault", "The pair cannot be decoded, or its halves differ in size."),
-    "swapped": ("fault", "The half called satellite looks like a map, and the other one does not."),
-    "placeholder": (
-        "fault",
-        "One and the same picture stands in for several places: a tile that says 'no imagery'.",
-    ),
-    "duplicate across splits": (
-        "fault",
-        "The same ground, or nearly, is in two splits: figures would be too good.",
-    ),
-    "contradiction": ("fault", "The same satellite picture has different maps."),
-    "shared ground across splits": ("warning", "Pictures of two splits overlap: split by place instead."),
-    "duplicate": ("warning", "The same ground, or nearly, is in the split twice."),
-    "odd size": ("warning", "The pair has another size than most."),
-    "misaligned": (
-        "warning",
-        "Edges of the map fit the imagery better elsewhere; a hint, regular streets mislead.",
-    ),
-    "empty map": ("warning", "The map shows nothing."),
-    "empty scene": ("warning", "The imagery shows nothing."),
-    "water": ("note", "Mostly water: little contrast, and rightly so."),
-    "faint scene": ("note", "The imagery has little contrast: shadow, forest, haze, or a dark source."),
-}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One finding: its kind (a key of KINDS), the pairs that it is about, and the figures behind it."""
-
-    kind: str
-    pairs: tuple[str, ...]
-    detail: str
-
-    @property
-    def severity(self) -> Severity:
-        """How bad it is."""
-        return KINDS[self.kind][0]
+STAND_INS = ("placeholder", "contradiction")  # such pictures share ground only in appearance
+WHOLE_SET = 8  # pairs with a sure shift, most of which agree, that speak for the set as a whole
 
 
 @dataclass(frozen=True)
@@ -107,8 +67,8 @@ class _Pass(Sequence[UInt8]):
         self.broken: dict[int, str] = {}
         self.measures: dict[int, Measures] = {}
         self.sizes: dict[int, tuple[int, int]] = {}
-        self.sat_digests: dict[int, str] = {}
-        self.street_digests: dict[int, str] = {}
+        self.sats: dict[int, Half] = {}
+        self.streets: dict[int, Half] = {}
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -119,10 +79,10 @@ class _Pass(Sequence[UInt8]):
         except Sat2MapError as fault:
             self.broken[number] = fault.what
             return np.zeros((16, 16, 3), np.uint8)  # shares ground with nothing
-        self.measures[number] = measure(sat, street)
+        found = self.measures[number] = measure(sat, street)
         self.sizes[number] = (sat.shape[0], sat.shape[1])
-        self.sat_digests[number] = _digest(sat)
-        self.street_digests[number] = _digest(street)
+        self.sats[number] = Half(_digest(sat), thumbnail(sat), found.sat_deviation, found.water)
+        self.streets[number] = Half(_digest(street), thumbnail(street), found.street_deviation, found.water)
         return sat
 
 
@@ -142,8 +102,11 @@ def audit(pairs: PairedSet, progress: Progress | None = None) -> Audit:
         height, width = seen.sizes[number]
         if seen.sizes[number] != common[0][0]:
             found.append(Finding("odd size", (names[number],), f"{width}×{height} px"))
-    found += _copies(pairs, seen)
-    found += _neighbours(pairs, overlaps, seen)
+    found += _shift_of_the_set(pairs, seen.measures)
+    found += find_copies(pairs, seen.sats, seen.streets, NO_SCENE, NO_MAP)
+    found += _neighbours(
+        pairs, overlaps, seen, {name for f in found for name in f.pairs if f.kind in STAND_INS}
+    )
     order = list(KINDS)
     found.sort(key=lambda finding: order.index(finding.kind))
     sizes = Counter(f"{width}×{height}" for height, width in seen.sizes.values())
@@ -164,56 +127,40 @@ def _judge(name: str, figures: Measures) -> Iterator[Finding]:
         yield Finding(kind, (name,), detail)
     # Water and near-empty maps have no edges to trust.
     drawn = figures.water < WATERY and figures.street_deviation >= NO_SCENE
-    if drawn and figures.shift_strength >= SURE and max(map(abs, figures.shift)) >= SHIFTED:
-        rows, cols = figures.shift
-        yield Finding(
-            "misaligned", (name,), f"{rows} px down, {cols} px right (strength {figures.shift_strength:.0f})"
-        )
+    if drawn and figures.shift.is_sure:
+        yield Finding("misaligned", (name,), _shift_in_words(figures.shift))
 
 
-def _groups(digests: dict[int, str]) -> Iterable[list[int]]:
-    """Numbers that share a digest, in groups of two or more."""
-    by_digest: dict[str, list[int]] = {}
-    for number, digest in sorted(digests.items()):
-        by_digest.setdefault(digest, []).append(number)
-    return [group for group in by_digest.values() if len(group) > 1]
+def _shift_in_words(shift: Shift) -> str:
+    down, right = f"{abs(shift.rows)} px {'down' if shift.rows >= 0 else 'up'}", f"{abs(shift.cols)} px"
+    side = "right" if shift.cols >= 0 else "left"
+    return f"the map lies {down}, {right} {side} of the imagery (strength {shift.strength:.0f}, lead {shift.lead:.0f})"
 
 
-def _copies(pairs: PairedSet, seen: _Pass) -> Iterator[Finding]:
-    """Halves that occur more than once, pixel by pixel."""
-    for group in _groups(seen.sat_digests):
-        streets = {seen.street_digests[number] for number in group}
-        members = tuple(pairs[number].name for number in group)
-        if len(streets) == 1:
-            yield _duplicate([pairs[number] for number in group], "equal in every pixel")
-        elif len(streets) > 2 or seen.measures[group[0]].sat_deviation < NO_SCENE:
-            yield Finding("placeholder", members, f"one satellite picture for {len(streets)} maps")
-        else:
-            yield Finding("contradiction", members, f"one satellite picture for {len(streets)} maps")
-    for group in _groups(seen.street_digests):
-        sats = {seen.sat_digests[number] for number in group}
-        if (
-            len(sats) > 1 and seen.measures[group[0]].street_deviation >= NO_MAP
-        ):  # empty maps are equal by nature
-            members = tuple(pairs[number].name for number in group)
-            yield Finding("placeholder", members, f"one map for {len(sats)} satellite pictures")
+def _shift_of_the_set(pairs: PairedSet, measures: dict[int, Measures]) -> Iterator[Finding]:
+    """One shift that most of the pairs with any clear fit agree on: an error of the whole set, not of pairs."""
+    clear = {n: m.shift for n, m in measures.items() if m.shift.strength >= STRONG and m.water < WATERY}
+    sure = [n for n, shift in clear.items() if shift.is_sure]
+    if len(sure) < max(WHOLE_SET, len(clear) / 2):
+        return
+    rows, cols = (int(np.median([clear[n][axis] for n in sure])) for axis in (0, 1))
+    agree = [n for n in sure if max(abs(clear[n].rows - rows), abs(clear[n].cols - cols)) <= 2 * CLOSE]
+    if len(agree) > len(clear) / 2:
+        detail = f"{rows} px down, {cols} px right, in {len(agree)} of {len(clear)} pairs with a clear fit"
+        yield Finding("misaligned set", tuple(pairs[n].name for n in agree), detail)
 
 
-def _duplicate(members: Sequence[Pair], detail: str) -> Finding:
-    across = len({pair.split for pair in members}) > 1
-    return Finding(
-        "duplicate across splits" if across else "duplicate", tuple(pair.name for pair in members), detail
-    )
-
-
-def _neighbours(pairs: PairedSet, overlaps: Sequence[Overlap], seen: _Pass) -> Iterator[Finding]:
+def _neighbours(
+    pairs: PairedSet, overlaps: Sequence[Overlap], seen: _Pass, stand_ins: set[str]
+) -> Iterator[Finding]:
     """Couples that share ground: near duplicates anywhere, any overlap across splits."""
     for overlap in overlaps:
         one, two = pairs[overlap.first], pairs[overlap.second]
-        if seen.sat_digests[overlap.first] == seen.sat_digests[overlap.second]:
+        equal = seen.sats[overlap.first].digest == seen.sats[overlap.second].digest
+        if equal or (one.name in stand_ins and two.name in stand_ins):
             continue  # reported as copies
         detail = f"{overlap.share:.0%} of the ground, correlation {overlap.correlation:.3f}"
         if overlap.share >= NEAR_COPY:
-            yield _duplicate([one, two], detail)
+            yield duplicate([one, two], detail)
         elif one.split != two.split and "apart" not in (one.split, two.split):
             yield Finding("shared ground across splits", (one.name, two.name), detail)

@@ -2,14 +2,17 @@
 
 import base64
 import html
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from sat2map import images, storage
-from sat2map.data.check import KINDS, Audit, Finding
+from sat2map.data.check import Audit
+from sat2map.data.findings import KINDS, Finding
 from sat2map.data.pairs import PairedSet, read
+from sat2map.data.quarantine import Entry
 from sat2map.errors import Sat2MapError
 
 UInt8 = npt.NDArray[np.uint8]
@@ -60,8 +63,22 @@ def _card(finding: Finding, pairs: PairedSet, numbers: dict[str, int]) -> str:
     return f"<figure>{''.join(rows)}{more}<figcaption>{html.escape(finding.detail)}</figcaption></figure>"
 
 
-def page(found: Audit, pairs: PairedSet) -> str:
-    """Return the page as HTML; decodes the pairs that it shows."""
+def _proposal(unfit: Sequence[Entry]) -> str:
+    if not unfit:
+        return ""
+    rows = "".join(
+        f"<tr><td>{html.escape(entry.pair)}</td><td>{html.escape('; '.join(entry.why))}</td></tr>"
+        for entry in unfit
+    )
+    return (
+        f"<h2>Better left out of training ({len(unfit)})</h2><p>What <code>data check --quarantine FILE</code> writes. "
+        "Of duplicates one stays, the held-out or the first one.</p>"
+        f"<details><summary>{len(unfit)} pairs and why</summary><table>{rows}</table></details>"
+    )
+
+
+def page(found: Audit, pairs: PairedSet, unfit: Sequence[Entry] = ()) -> str:
+    """Return the page as HTML; decodes the pairs that it shows. `unfit` are the pairs proposed for quarantine."""
     numbers = {pair.name: number for number, pair in enumerate(pairs)}
     summary = found.summary()
     rows = "".join(
@@ -96,10 +113,13 @@ def page(found: Audit, pairs: PairedSet) -> str:
             else ""
         )
         + ("".join(sections) or "<p>Nothing found.</p>")
+        + _proposal(unfit)
         + "</body></html>\n"
     )
 
 
-def write_page(path: Path, found: Audit, pairs: PairedSet, *, overwrite: bool = False) -> None:
+def write_page(
+    path: Path, found: Audit, pairs: PairedSet, unfit: Sequence[Entry] = (), *, overwrite: bool = False
+) -> None:
     """Write the page; raises OutputExists and StorageFailed."""
-    storage.write_text(path, page(found, pairs), overwrite=overwrite)
+    storage.write_text(path, page(found, pairs, unfit), overwrite=overwrite)

@@ -11,6 +11,12 @@ from sat2map.palette import CLASS_NAMES, MAPS
 UInt8 = npt.NDArray[np.uint8]
 
 NEAR = 16  # halved px each way in which a shift between the halves is looked for
+CLOSE = 2  # halved px: streets are drawn straighter than they are
+STRONG, LEAD, FAR = (
+    5.0,
+    2.0,
+    8,
+)  # deviations, deviations and px from which on a shift is believed (docs/LOG.md)
 
 
 class Measures(NamedTuple):
@@ -21,8 +27,7 @@ class Measures(NamedTuple):
     sat_deviation: float
     street_deviation: float
     water: float  # share of the map
-    shift: tuple[int, int]  # (rows, cols) by which the street half lies off the satellite half
-    shift_strength: float  # peak of the correlation over its standard deviation
+    shift: "Shift"  # by which the street half lies off the satellite half
 
 
 def flatness(rgb: UInt8) -> float:
@@ -45,41 +50,62 @@ def water_share(street: UInt8) -> float:
     return float((classes == CLASS_NAMES.index("water")).mean())
 
 
-def _edges(rgb: UInt8) -> npt.NDArray[np.floating]:
+def _edges(rgb: UInt8) -> npt.NDArray[np.complex128]:
+    """(H / 2, W / 2) edges as complex numbers: twice the angle, so that bright-to-dark and dark-to-bright are alike.
+
+    The root of their strength, so that a few glaring roofs do not outvote all streets.
+    """
     down, right = np.gradient(blur(halve(rgb), 1.2))
-    strength: npt.NDArray[np.floating] = np.hypot(down, right)
-    strength -= strength.mean()
-    return strength
+    slope = right.astype(np.float64) + 1j * down
+    strength = np.abs(slope) + 1e-3  # grey levels
+    edges: npt.NDArray[np.complex128] = slope**2 / (strength * np.sqrt(strength + 0.3))
+    edges -= edges.mean()
+    return edges
 
 
-def shift_between(sat: UInt8, street: UInt8) -> tuple[tuple[int, int], float]:
-    """((rows, cols), strength): where edges of the map best fit edges of the imagery, within 2 * NEAR px.
+class Shift(NamedTuple):
+    """Where edges of the map fit edges of the imagery best, and how much better than where they are."""
 
-    Phase correlation (Kuglin and Hines 1975) of edge strengths. A hint: streets are edges in both, but a grid of
-    streets also fits one block further. A strength below 8 means nothing.
+    rows: int  # px at full size by which the street half lies below the satellite half, even
+    cols: int  # px to the right
+    strength: float  # the best fit, in standard deviations of all fits
+    lead: float  # of the best fit over the best within CLOSE of no shift, in the same unit
+
+    @property
+    def is_sure(self) -> bool:
+        """Tell whether the halves are off each other; see docs/LOG.md for how often it errs."""
+        return self.strength >= STRONG and self.lead >= LEAD and max(abs(self.rows), abs(self.cols)) >= FAR
+
+
+def shift_between(sat: UInt8, street: UInt8) -> Shift:
+    """Find the shift between two halves (H, W, 3), within 2 * NEAR px each way.
+
+    Phase correlation (Kuglin and Hines 1975) of edge directions: streets are edges in both, whatever their colours.
+    Pictures too small for it, or without edges, have no shift.
     """
     if min(sat.shape[:2]) < 8 * NEAR:
-        return (0, 0), 0.0
-    one, two = _edges(sat), _edges(street)
-    spectrum = np.fft.rfft2(one).conj() * np.fft.rfft2(two)
+        return Shift(0, 0, 0.0, 0.0)
+    spectrum = np.fft.fft2(_edges(sat)).conj() * np.fft.fft2(_edges(street))
     size = np.abs(spectrum)
     spectrum /= size + 1e-3 * size.mean() + 1e-6
-    fit = np.fft.irfft2(spectrum, one.shape)
-    near = np.roll(fit, (NEAR, NEAR), (0, 1))[: 2 * NEAR + 1, : 2 * NEAR + 1]
-    row, col = divmod(int(near.argmax()), 2 * NEAR + 1)
+    fit = np.fft.ifft2(spectrum).real
     spread = float(fit.std())
-    return (2 * (row - NEAR), 2 * (col - NEAR)), float(near.max()) / spread if spread > 0 else 0.0
+    if spread == 0:
+        return Shift(0, 0, 0.0, 0.0)
+    near = np.roll(fit, (NEAR, NEAR), (0, 1))[: 2 * NEAR + 1, : 2 * NEAR + 1] / spread
+    row, col = divmod(int(near.argmax()), 2 * NEAR + 1)
+    middle = slice(NEAR - CLOSE, NEAR + CLOSE + 1)
+    lead = float(near.max() - near[middle, middle].max())
+    return Shift(2 * (row - NEAR), 2 * (col - NEAR), float(near.max()), lead)
 
 
 def measure(sat: UInt8, street: UInt8) -> Measures:
     """Measure one decoded pair, uint8 (H, W, 3) each."""
-    shift, strength = shift_between(sat, street)
     return Measures(
         flatness(sat),
         flatness(street),
         deviation(sat),
         deviation(street),
         water_share(street),
-        shift,
-        strength,
+        shift_between(sat, street),
     )
