@@ -25,7 +25,7 @@ SURGE = 1.5  # generator's adversarial loss over the lowest that its mean has be
 RICH = 0.04  # deviation of pictures that show something, in [-1, 1]: 5 grey levels
 EMPTY = 0.15  # contrast or variety of generated pictures, as a share of those of true ones
 DARK = 0.35  # brightness, as a share of that of true ones
-DEAF = 0.05  # correlation of generated with true thumbnails over many pairs
+FOLLOWS, DEAF = 0.3, 0.05  # correlation of generated with true thumbnails over many pairs
 FARTHER = 1.5  # distance from the truth over the lowest that its mean has been
 UNLEARNED = 0.97  # distance from the truth over that of the first steps
 
@@ -59,8 +59,11 @@ def _share(part: float, whole: float) -> float:
     return part / whole if whole > 1e-6 else 1.0 if part <= 1e-6 else 2.0
 
 
-def collapse(means: Means, who: str, figures: dict[str, float]) -> str:
-    """Evidence of dark, empty or unvarying pictures, or ""; silent where inputs or truth show nothing either."""
+def collapse(means: Means, who: str, figures: dict[str, float], *, followed: bool) -> str:
+    """Evidence of dark, empty or unvarying pictures, or ""; silent where inputs or truth show nothing either.
+
+    `followed` says that pictures followed the truth before: then they shall go on doing so.
+    """
     rich = (
         figures
         and means.number(f"deviation.source{who}") > RICH
@@ -74,7 +77,7 @@ def collapse(means: Means, who: str, figures: dict[str, float]) -> str:
         return f"pictures have {figures['contrast']:.0%} of the contrast of true ones"
     if figures["variety"] < EMPTY:
         return f"pictures differ from each other by {figures['variety']:.0%} of what true ones do"
-    if figures.get("follow", 1.0) < DEAF:
+    if followed and figures.get("follow", 1.0) < DEAF:
         return f"pictures and truth correlate at {figures['follow']:.2f} over many pairs"
     return ""
 

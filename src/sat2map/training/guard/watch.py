@@ -48,6 +48,7 @@ class Memory(msgspec.Struct):
     retries: int = 0
     rate_factor: float = 1.0  # of all learning rates, lowered at each roll back
     judged_from: int = 0  # images; after a roll back signs get time to go
+    followed: list[str] = []  # generators whose pictures have followed the truth
     fresh: bool = True  # the generator began untrained, so that `stalled` means something
 
 
@@ -147,11 +148,13 @@ class Guard:
         for who in self._directions():
             pictures, game = signs.picture_figures(self._means, who), self._game(who)
             label = f"generator{who}: " if who else ""
+            if pictures.get("follow", 0.0) > signs.FOLLOWS and who not in self.memory.followed:
+                self.memory.followed.append(who)
             found = {
                 "no convergence": signs.no_convergence(
                     self._means, who, self.game.objective, self.game.weight, game
                 ),
-                "collapse": signs.collapse(self._means, who, pictures),
+                "collapse": signs.collapse(self._means, who, pictures, followed=who in self.memory.followed),
                 "divergence": signs.divergence(self._means, who),
                 "stalled": signs.stalled(self._means, who) if self.memory.fresh else "",
             }
