@@ -86,6 +86,7 @@ OWNERS = {
     "urllib.request": {"data/download.py", "network/transport.py"},  # the latter: proxies of the environment
     "urllib3": {"network/transport.py"},
     "http.client": {"data/download.py"},
+    "http.server": {"collect/review/server.py"},  # a page for one person on the loopback interface
     "tarfile": {"data"},
     "zipfile": {"data"},
 }

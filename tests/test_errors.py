@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import pathlib
+import socket
 import struct
 import sys
 import tarfile
@@ -16,6 +17,7 @@ from affine import Affine
 from PIL import Image
 
 import geotiffs
+import photos
 import tiny
 from sat2map import errors, storage
 from sat2map.card import ModelCard
@@ -217,6 +219,15 @@ def _(world: World) -> list[str]:
     (world.folder / "photos").mkdir()
     world.write("photos/manifest.jsonl", b'{"record": "letter"}\n')
     return ["collect", "filter", "photos", "--keep-people"]
+
+
+@causes(errors.PortTaken, "127.0.0.1", "--port")
+def _(world: World) -> list[str]:
+    photos.album(world.folder / "album", 1)
+    assert main(["collect", "photos", "album", "photos", "-q"]) == 0
+    assert main(["collect", "filter", "photos", "--keep-people", "-q"]) == 0
+    taken = world.stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+    return ["collect", "review", "photos", "--port", str(taken.getsockname()[1])]
 
 
 @causes(errors.BadArea, "37,56,38,55")

@@ -81,12 +81,10 @@ def photos(source: str, folder: Path, quiet: bool, **options: Any) -> None:
     """
     from sat2map.collect.collection import Collection
     from sat2map.collect.gather import Gathering
-    from sat2map.storage import locked
 
     region = region_of(options["bbox"], options["area"])
     provider = _provider(source, options)
-    collection = Collection.open_or_create(folder)
-    with locked(folder), progress("collecting", quiet=quiet) as bar:
+    with Collection.held(folder, create=True) as collection, progress("collecting", quiet=quiet) as bar:
         run = Gathering(
             collection,
             provider,
@@ -119,9 +117,10 @@ def _provider(source: str, options: dict[str, Any]) -> "Provider":
 
 def _register() -> None:
     """Add the commands that live in files of their own."""
-    from sat2map.cli import funnel
+    from sat2map.cli import funnel, review
 
     collect.add_command(funnel.filter_)
+    collect.add_command(review.review)
 
 
 _register()

@@ -145,12 +145,10 @@ def filter_(folder: Path, as_json: bool, quiet: bool, threads: int, **options: A
     from sat2map.collect.collection import Collection
     from sat2map.collect.funnel.page import NAME, write_page
     from sat2map.collect.funnel.run import Funnel
-    from sat2map.storage import locked
 
     settings = _settings(options)
     detectors = _detectors(options, threads)
-    collection = Collection.open(folder)
-    with locked(folder), progress("filtering", quiet=quiet) as bar:
+    with Collection.held(folder) as collection, progress("filtering", quiet=quiet) as bar:
         rows = Funnel(collection, settings, detectors, bar).run()
         write_page(folder / NAME, collection, rows)
     if as_json:

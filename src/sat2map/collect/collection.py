@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sat2map import storage
@@ -23,7 +24,7 @@ PHOTOS, PREVIEWS, CROPS, SPENT = "photos", "previews", "crops", "spent.log"
 
 
 class Collection:
-    """The folded manifest. Who appends holds `storage.locked(folder)`."""
+    """The folded manifest. Who appends to it has got it from `held`."""
 
     def __init__(self, folder: Path) -> None:
         """Read the manifest if there is one. Raises BadCollection for lines that are none."""
@@ -40,25 +41,32 @@ class Collection:
                 self._fold(decode(line, number, str(path)))
 
     @classmethod
+    @contextmanager
+    def held(cls, folder: Path, *, create: bool = False) -> "Iterator[Collection]":
+        """Hold a collection for this process, to append to it; `create`: begin one in a new or empty folder.
+
+        Raises FileMissing, BadCollection, and RunLocked if another process holds it. A refused folder stays as it was.
+        """
+        if create:
+            others = [p for p in folder.iterdir() if p.name != ".lock"] if folder.is_dir() else []
+            if others and not any((folder / name).is_file() for name in (NAME, SPENT)):
+                raise BadCollection(
+                    f"{folder} holds other things than a collection", "Name a new folder, or a collection"
+                )
+        else:
+            cls.open(folder)
+        with storage.locked(folder):
+            yield cls(folder)  # read now: the one who held it before may have gone on writing
+
+    @classmethod
     def open(cls, folder: Path) -> "Collection":
-        """Open a collection that exists. Raises FileMissing, BadCollection."""
+        """Read a collection. Raises FileMissing, BadCollection."""
         if not folder.is_dir():
             raise FileMissing(f"there is no folder {folder}", "Collect photos first: sat2map collect photos")
         if not (folder / NAME).is_file():
             raise BadCollection(
                 f"{folder} holds no {NAME}", "Name a folder that `sat2map collect photos` has made"
             )
-        return cls(folder)
-
-    @classmethod
-    def open_or_create(cls, folder: Path) -> "Collection":
-        """Open a collection, or begin one in a new or empty folder. Raises BadCollection if it holds other things."""
-        others = [p for p in folder.iterdir() if p.name != ".lock"] if folder.is_dir() else []
-        if others and not (folder / NAME).is_file() and not (folder / SPENT).is_file():
-            raise BadCollection(
-                f"{folder} holds other things than a collection", "Name a new folder, or a collection"
-            )
-        storage.make_folder(folder)
         return cls(folder)
 
     def append(self, *records: AnyRecord, sync: bool = False) -> None:

@@ -1,0 +1,1 @@
+"""The review page: a person looks through what the funnel left, and every decision is on disk before the next one."""
