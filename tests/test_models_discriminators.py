@@ -22,6 +22,8 @@ ALL: list[tuple[str, dict[str, Any], int]] = [
     ("folded", {"depth": 1}, 52),
     ("folded", {"depth": 2, "coarse": 16}, 132),
     ("folded", {"depth": 0, "coarse": 8, "spectral": False}, 100),
+    ("maxpool", {}, 76),
+    ("maxpool", {"levels": 2, "norm": "none"}, 16),
 ]
 
 
@@ -36,7 +38,7 @@ def count(network: nn.Module) -> int:
 
 @pytest.mark.parametrize(
     ("name", "parameters", "expected"),
-    [("patch", {}, 2_768_705), ("patch", {"layers": 4}, 6_964_033), ("pixel", {}, 9_025)],
+    [("patch", {}, 2_768_705), ("patch", {"layers": 4}, 6_964_033), ("pixel", {}, 9_025), ("maxpool", {}, 295_321)],
 )
 def test_sizes_are_the_published_ones(name: str, parameters: dict[str, Any], expected: int) -> None:
     assert count(build_discriminator(name, 6, parameters)) == expected

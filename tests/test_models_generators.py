@@ -20,11 +20,15 @@ EXACT: list[tuple[str, dict[str, Any]]] = [
     ("unet", {"levels": 3, "width": 8, "norm": "channel"}),
     ("unet", {"levels": 3, "width": 8, "norm": "none", "upsample": "nearest"}),
     ("resnet", {"blocks": 2, "width": 8, "norm": "channel"}),
+    ("unet-maxpool", {"levels": 2, "width": 4, "norm": "channel"}),
+    ("unet-maxpool", {"levels": 3, "width": 4, "norm": "none"}),
+    ("carto", CARTO | {"noise": 2}),
 ]
 BLENDED: list[tuple[str, dict[str, Any]]] = [
     ("unet", {"levels": 3, "width": 8, "norm": "batch"}),
     ("unet", {"levels": 3, "width": 8, "norm": "instance"}),
     ("resnet", {"blocks": 1, "width": 8, "norm": "instance"}),
+    ("unet-maxpool", {"levels": 2, "width": 8, "norm": "batch"}),
 ]
 
 
@@ -49,6 +53,7 @@ def count(network: nn.Module) -> int:
         ("unet", {"levels": 7}, 41_829_571),
         ("resnet", {}, 11_378_179),  # published as 11.38 M
         ("resnet", {"blocks": 6}, 7_837_699),
+        ("unet-maxpool", {}, 117_446_339),  # "about 117.4 M" (seed project)
     ],
 )
 def test_sizes_are_the_published_ones(name: str, parameters: dict[str, Any], expected: int) -> None:

@@ -14,9 +14,11 @@ SMALL: dict[str, dict[str, Any]] = {
     "carto": {"widths": [8, 8, 8], "encoder": [1, 1, 1], "decoder": [1, 1], "head": 8},
     "unet": {"levels": 4, "width": 8},
     "resnet": {"blocks": 2, "width": 8},
+    "unet-maxpool": {"levels": 2, "width": 8},
     "patch": {"layers": 2, "width": 8, "spectral": True},
     "pixel": {"width": 8},
     "folded": {"widths": [8, 8], "coarse": 8},
+    "maxpool": {"levels": 2, "width": 8, "spectral": True},
 }
 
 
