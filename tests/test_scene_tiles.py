@@ -404,6 +404,33 @@ def test_an_enlarged_tile_repeats_pixels(scene):
                 assert (found == base[0, -1]).all()
 
 
+@pytest.mark.parametrize("name", ["UTM", "turned", "coarse", "degrees, 180"])
+def test_around_a_scene_the_network_is_shown_its_mirror_image(tmp_path, name):
+    """The scene says where its pixels are; so each pixel around it says which one it mirrors."""
+    crs, transform = PLACES[name]
+    rows, cols = np.mgrid[:240, :240]
+    pixels = np.dstack([cols, rows, cols * 0 + 77]).astype(np.uint8)
+    path = geotiffs.write(tmp_path / "in.tif", pixels, crs=crs, transform=transform)
+    with open_mercator(Same(), path) as opened:
+        source = opened.source(opened.zoom)
+        box = opened.data.grown(opened.card.halo)
+        inside = box._replace(row=box.row - source.region.row, col=box.col - source.region.col)
+        shown, valid = source.read(inside), source.valid(inside)
+        size, bounds = mercator.pixel_size(opened.zoom), mercator.bounds(box, opened.zoom)
+        y, x = np.nonzero(~valid)
+        east, north = rasterio.warp.transform(
+            mercator.CRS, crs, bounds.left + (x + 0.5) * size, bounds.top - (y + 0.5) * size
+        )
+        east = np.array(east) % 360 if crs == "EPSG:4326" else np.array(east)
+        back, north = ~transform, np.array(north)
+        col, row = back.a * east + back.b * north + back.c, back.d * east + back.e * north + back.f
+        folded = [240 - np.abs(np.mod(at, 480) - 240) for at in (col, row)]
+        pixel = max(1.0, mercator.ground_size(opened.zoom, opened.extent.south) / opened.scene_metres)
+        for axis in (0, 1):
+            assert np.abs(shown[y, x, axis] + 0.5 - folded[axis]).max() < 2 * pixel + 1
+        assert (shown[y, x, 2] == 77).all() and len(y) > 500
+
+
 def test_the_grid_of_cells_is_the_worlds(scene):
     with open_mercator(model(), scene) as opened:
         assert opened.region.row % opened.side == 0 and opened.region.col % opened.side == 0

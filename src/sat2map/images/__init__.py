@@ -26,13 +26,14 @@ from sat2map.images.reading import (
 )
 from sat2map.images.resizing import resized, within
 from sat2map.images.scale import from_unit, to_unit
-from sat2map.images.writing import encode_png, write_image
+from sat2map.images.writing import encode_jpeg, encode_png, write_image
 
 __all__ = [
     "Limits",
     "Metadata",
     "decode_image",
     "decode_image_with_alpha",
+    "encode_jpeg",
     "encode_png",
     "from_unit",
     "image_size",

@@ -22,7 +22,9 @@ from sat2map.runtime import Translator
 from sat2map.scenes import raster, worldfile
 from sat2map.scenes.blocks import BlockStore
 from sat2map.scenes.job import NOTICE, SceneOptions, digest, key_of
+from sat2map.scenes.preview import SOURCE, about_scene, preview_path, write_preview
 from sat2map.scenes.resolution import Resampled, choose
+from sat2map.scenes.sketch import Sketch
 from sat2map.scenes.translate import WINDOW, Progress, check, translate
 
 UInt8 = npt.NDArray[np.uint8]
@@ -79,13 +81,14 @@ def translate_scene(
     paths = product_paths(out, options.products)
     store = BlockStore(out.with_name(f".{out.name}.job"), options.products)
     check(translator.card, translator.card.bands, options.products)
-    _refuse(paths, source, options, translator.card)
+    _refuse(paths, source, out, options, translator.card)
     with ExitStack() as stack:
         scene = stack.enter_context(opened(translator.card, source, options, limits))
         if worldfile.is_picture(out):
             worldfile.check_place(scene.place, out)
         key = key_of(translator.card, source, options, checksum)
-        if options.resume and _are_done(paths, key, options):
+        lacks_page = options.preview and not preview_path(out).exists()
+        if options.resume and _are_done(paths, key, options) and not lacks_page:
             store.remove()
             return list(paths.values())
         for notice in scene.notices:
@@ -100,7 +103,14 @@ def translate_scene(
             translator, scene.shown, store, options.products, window=options.window, jobs=options.jobs,
             wanted=lambda window: not store.holds(window), blank=blank, on_progress=on_progress,
         )  # fmt: skip
-        _publish(store, paths, scene, _layers(translator.card, scene, key), translator.card, options)
+        sketch = Sketch(scene.place.height, scene.place.width) if options.preview else None
+        pieces = _pieces(store, scene)
+        _publish(
+            store, paths, scene, _layers(translator.card, scene, key), translator.card, options,
+            sketch.passing(pieces) if sketch else pieces,
+        )  # fmt: skip
+        if sketch:
+            _preview(sketch, scene, source, out, options.products, translator.card)
         store.remove()
     return list(paths.values())
 
@@ -142,8 +152,12 @@ def _notices(dataset: Any, pixels: raster.RasterSource, place: raster.Place) -> 
         yield f"samples of {pixels.scale} become 0 to 255, chosen from the scene; choose others with --scale"
 
 
-def _refuse(paths: Mapping[str, Path], source: Path, options: SceneOptions, card: ModelCard) -> None:
+def _refuse(
+    paths: Mapping[str, Path], source: Path, out: Path, options: SceneOptions, card: ModelCard
+) -> None:
     """Raise OutputExists before any work; with `resume`, what is there may be of this very job: see `_are_done`."""
+    if options.preview and not options.resume:
+        storage.refuse_existing(preview_path(out), overwrite=options.overwrite)
     beside = [
         file for path in filter(worldfile.is_picture, paths.values()) for file in worldfile.beside(path)
     ]
@@ -210,15 +224,15 @@ def _layers(card: ModelCard, scene: Opened, key: Mapping[str, Any]) -> dict[str,
 
 def _publish(
     store: BlockStore, paths: Mapping[str, Path], scene: Opened, layers: Mapping[str, raster.Layer],
-    card: ModelCard, options: SceneOptions,
+    card: ModelCard, options: SceneOptions, pieces: Iterator[raster.Piece],
 ) -> None:  # fmt: skip
     """Put the blocks together, make COGs of them, check these, and give them their names; or pictures."""
     if all(map(worldfile.is_picture, paths.values())):
         names = card.palette.names if card.palette else ()
-        worldfile.write_pictures(_pieces(store, scene), paths, scene.place, layers, names, store.folder)
+        worldfile.write_pictures(pieces, paths, scene.place, layers, names, store.folder)
         return
     plain = {name: store.folder / f"plain-{name}.tif" for name in paths}
-    raster.write_plain(plain, layers, scene.place, _pieces(store, scene), masked=scene.pixels.has_missing)
+    raster.write_plain(plain, layers, scene.place, pieces, masked=scene.pixels.has_missing)
     made = {name: store.folder / f"{name}.tif" for name in paths}
     for name, path in plain.items():
         raster.finalise(path, made[name], layers[name], options.creation)
@@ -228,6 +242,17 @@ def _publish(
     for name, path in paths.items():
         with storage.replacing(path, overwrite=options.overwrite or options.resume) as draft:
             made[name].replace(draft)
+
+
+def _preview(
+    sketch: Sketch, scene: Opened, source: Path, out: Path, products: tuple[str, ...], card: ModelCard
+) -> None:
+    """Write the page beside the output."""
+    place = scene.place
+    sketch.put(SOURCE, scene.pixels.reduced(*sketch.shape))
+    grid = raster.label_of(place.crs) if place.crs else "no CRS"
+    about = about_scene(source, (place.height, place.width), raster.metres_per_pixel(place), grid)
+    write_preview(preview_path(out), sketch, products, card, about)
 
 
 def _pieces(store: BlockStore, scene: Opened) -> Iterator[raster.Piece]:

@@ -12,11 +12,11 @@ from sat2map.scenes.raster.grids import Units, box_in, north_up, units_of
 from sat2map.scenes.raster.header import Limits, is_tiff
 from sat2map.scenes.raster.legend import sidecars
 from sat2map.scenes.raster.origin import origin_of
-from sat2map.scenes.raster.place import Place, metres_per_pixel, wkt_of
+from sat2map.scenes.raster.place import Place, label_of, metres_per_pixel, pixels_at, wkt_of
 from sat2map.scenes.raster.reading import RasterSource
 from sat2map.scenes.raster.scaling import Scale
 from sat2map.scenes.raster.tiling import BLOCK, extent, on_tiles
-from sat2map.scenes.raster.warping import warped
+from sat2map.scenes.raster.warping import parse_crs, warped
 from sat2map.scenes.raster.writing import CREATION_KEYS, Layer, Piece, finalise, write_plain
 
 __all__ = [
@@ -34,11 +34,14 @@ __all__ = [
     "extent",
     "finalise",
     "is_tiff",
+    "label_of",
     "metres_per_pixel",
     "north_up",
     "on_tiles",
     "open_scene",
     "origin_of",
+    "parse_crs",
+    "pixels_at",
     "sidecars",
     "tags_of",
     "units_of",

@@ -80,6 +80,38 @@ def wkt_of(crs: Any, *, esri: bool = False) -> str:
     return text
 
 
+def pixels_at(
+    place: Place, xs: list[float], ys: list[float], crs: str
+) -> tuple[list[float], list[float]] | None:
+    """Return columns and rows of a scene, from its corner, at points of another CRS; None if that cannot be told."""
+    from rasterio._err import CPLE_BaseError
+    from rasterio.errors import CRSError, RasterioError
+    from rasterio.warp import transform
+
+    affine = place.affine()
+    if affine is None or not place.crs:
+        return None
+    try:
+        east, north = transform(crs, place.crs, xs, ys)
+    except (CRSError, RasterioError, CPLE_BaseError):
+        return None
+    if place.crs.is_geographic:  # the turn that the scene counts from
+        middle = _apply(affine, place.width / 2, place.height / 2)[0]
+        east = [x + round((middle - x) / 360) * 360 if math.isfinite(x) else x for x in east]
+    det = affine.a * affine.e - affine.b * affine.d
+    pairs = [(x - affine.c, y - affine.f) for x, y in zip(east, north, strict=True)]
+    cols = [(affine.e * x - affine.b * y) / det for x, y in pairs]
+    rows = [(affine.a * y - affine.d * x) / det for x, y in pairs]
+    return cols, rows
+
+
+def label_of(crs: Any) -> str:
+    """Return a CRS as people know it: its name, and authority and code where it has them."""
+    name = crs.to_wkt().partition('"')[2].partition('"')[0]
+    known = crs.to_authority()
+    return f"{name} ({':'.join(known)})" if known else name
+
+
 def metres_per_pixel(place: Place) -> tuple[float, float] | None:
     """Return the height and width of the middle pixel in metres on the ground, or None if that cannot be told.
 

@@ -90,6 +90,15 @@ class RasterSource:
         assert found is not None, "a scene with missing pixels has a mask"
         return found
 
+    def reduced(self, height: int, width: int) -> UInt8:
+        """Return the whole scene as (height, width, bands), from the overviews of the file if it has any."""
+        from rasterio.enums import Resampling
+
+        how = Resampling.nearest if self._palette is not None else Resampling.average
+        with translated_errors(self._name):
+            shape = len(self.bands.read), height, width
+            return self._colours(self._dataset.read(list(self.bands.read), out_shape=shape, resampling=how))
+
     def _samples(self, window: Window) -> npt.NDArray[Any]:
         """Return (bands read, height, width) as stored."""
         samples: npt.NDArray[Any] = self._dataset.read(list(self.bands.read), window=_rasterio(window))

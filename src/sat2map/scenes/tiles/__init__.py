@@ -6,7 +6,7 @@
 
 The network works at one zoom, the one nearest to what it was trained at (`scene.zoom`), in cells that are anchored to
 the world's raster at that zoom and not to the scene. Smaller zooms are made of the tiles below them, larger ones repeat
-pixels (`pyramid.py`). Where the scene has no pixels, the network is shown the grey that stands for missing.
+pixels (`pyramid.py`). Around a scene the network is shown its mirror image, where pixels are missing grey.
 """
 
 from sat2map.scenes.tiles.pyramid import TilePixels, encode

@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,21 +17,21 @@ import sat2map
 from sat2map import mercator, storage
 from sat2map.errors import OutputExists, UnsupportedFormat, WrongResolution
 from sat2map.grid import Window
-from sat2map.mercator import TILE, Tile
+from sat2map.mercator import TILE
 from sat2map.runtime import Translator
 from sat2map.scenes import raster
 from sat2map.scenes.blocks import BlockStore
 from sat2map.scenes.job import NOTICE, SceneOptions, digest, key_of
+from sat2map.scenes.preview import SOURCE, about_scene, preview_path, write_preview
 from sat2map.scenes.resolution import WORTH_A_NOTICE
-from sat2map.scenes.tiles import pyramid
-from sat2map.scenes.tiles.containers import CONTAINERS, JOB, Put, Tileset
+from sat2map.scenes.sketch import Sketch
+from sat2map.scenes.tiles.building import VALID, build
+from sat2map.scenes.tiles.containers import CONTAINERS, JOB, Tileset
 from sat2map.scenes.tiles.finished import job_in
-from sat2map.scenes.tiles.pyramid import TilePixels
 from sat2map.scenes.tiles.scene import MercatorScene, open_mercator
 from sat2map.scenes.translate import Progress, translate
 
 UInt8 = npt.NDArray[np.uint8]
-VALID = "valid"  # beside the products of a block: 1 where the scene has a pixel
 DEEPER = 4  # zooms by which tiles may be larger than what the network works at
 
 
@@ -64,7 +63,7 @@ def translate_to_tiles(
     for a scene without pixels; OutputExists; NothingToResume; StorageFailed; RunLocked.
     """
     paths = tile_paths(out, options.products)
-    _refuse(paths, kind, options)
+    _refuse(paths, out, kind, options)
     with ExitStack() as stack:
         scene = stack.enter_context(
             open_mercator(
@@ -88,7 +87,8 @@ def translate_to_tiles(
             is_empty = path.is_dir() and not any(path.iterdir())
             storage.refuse_existing(path, overwrite=options.overwrite or is_ours or is_empty)
         store = BlockStore(out.with_name(f".{out.name}.job"), (*options.products, VALID))
-        if options.resume and len(done) == len(paths) and all(done.values()):
+        lacks_page = options.preview and not preview_path(out).exists()
+        if options.resume and len(done) == len(paths) and all(done.values()) and not lacks_page:
             store.remove()
             return list(paths.values())
         for notice in notices(scene):
@@ -113,6 +113,8 @@ def translate_to_tiles(
         except UnsupportedFormat:  # there is nothing to go on with
             store.remove()
             raise
+        if options.preview:
+            _preview(store, scene, source, out)
         store.remove()
     return list(paths.values())
 
@@ -134,8 +136,10 @@ def notices(scene: MercatorScene) -> Iterator[str]:
         yield f"samples of {scene.scene.scale} become 0 to 255, chosen from the scene; choose others with --scale"
 
 
-def _refuse(paths: Mapping[str, Path], kind: str, options: SceneOptions) -> None:
+def _refuse(paths: Mapping[str, Path], out: Path, kind: str, options: SceneOptions) -> None:
     """Raise OutputExists before any work for what is not even a set of tiles; see also `job_in`."""
+    if options.preview and not options.resume:
+        storage.refuse_existing(preview_path(out), overwrite=options.overwrite)
     for path in paths.values():
         if not path.exists() or (path.is_dir() and not any(path.iterdir())):
             continue
@@ -156,44 +160,19 @@ class _Keeping:
         self._store.write(window, {**products, VALID: self._source.valid(window).astype(np.uint8)})
 
 
-class _Blocks:
-    """The journal's blocks as one raster: windows may reach over several of them."""
-
-    def __init__(self, store: BlockStore, scene: MercatorScene) -> None:
-        self._store, self._origin = store, scene.region
-        self._recent: dict[Window, dict[str, UInt8]] = {}
-
-    def read(self, window: Window) -> dict[str, UInt8] | None:
-        """Return the products of a window of the world, None if the scene has no pixel there."""
-        wanted = window._replace(row=window.row - self._origin.row, col=window.col - self._origin.col)
-        found: dict[str, UInt8] = {}
-        for block in self._touching(wanted):
-            shared = wanted.shared(block)
-            for name, values in self._block(block).items():
-                if name not in found:
-                    found[name] = np.zeros((window.height, window.width, *values.shape[2:]), np.uint8)
-                found[name][shared.slices(wanted)] = values[shared.slices(block)]
-        return found if found and found[VALID].any() else None
-
-    def _touching(self, window: Window) -> list[Window]:
-        recent = [block for block in self._recent if block.covers(window)]
-        return recent or [block for block in self._store.windows if block.shared(window).area]
-
-    def _block(self, window: Window) -> dict[str, UInt8]:
-        if window not in self._recent:
-            if len(self._recent) == 4:
-                del self._recent[next(iter(self._recent))]
-            self._recent[window] = self._store.read(window)
-        return self._recent[window]
-
-
-class _Level(NamedTuple):
-    """What building a pyramid needs to know."""
-
-    scene: MercatorScene
-    blocks: _Blocks
-    puts: Mapping[str, Put]
-    zooms: tuple[int, int]
+def _preview(store: BlockStore, scene: MercatorScene, source: Path, out: Path) -> None:
+    """Write the page beside the output."""
+    data, at_work = scene.data, scene.source(scene.zoom)
+    sketch = Sketch(data.height, data.width)
+    for block in store.windows:
+        products = store.read(block)
+        valid = products.pop(VALID).astype(np.bool_)
+        row, col = block.row + scene.region.row - data.row, block.col + scene.region.col - data.col
+        sketch.add(block._replace(row=row, col=col), {**products, SOURCE: at_work.read(block)}, valid)
+    size = mercator.ground_size(scene.zoom, (scene.extent.south + scene.extent.north) / 2)
+    grid = f"{raster.label_of(raster.parse_crs(mercator.CRS))}, zoom {scene.zoom}"
+    about = about_scene(source, (data.height, data.width), (size, size), grid)
+    write_preview(preview_path(out), sketch, scene.products, scene.card, about)
 
 
 def _publish(
@@ -206,56 +185,10 @@ def _publish(
             name: stack.enter_context(CONTAINERS[kind](path, sets[name], overwrite=overwrite))
             for name, path in paths.items()
         }
-        zooms = next(iter(sets.values())).zooms
-        level = _Level(scene, _Blocks(store, scene), puts, zooms)
-        least = min(zooms[0], scene.zoom)
-        top = mercator.at_zoom(scene.data, scene.zoom, least)
-        made = [_build(level, tile) for tile in mercator.tiles(top, least)]
-        if not any(made):
+        if not build(scene, store, puts, next(iter(sets.values())).zooms):
             raise UnsupportedFormat(
                 "the scene has no pixels, so there are no tiles", "See sat2map info of it"
             )
-
-
-def _build(level: _Level, tile: Tile) -> dict[str, TilePixels] | None:
-    """Put a tile and all below it, and return it, product by product; None if there is nothing."""
-    scene, (least, most) = level.scene, level.zooms
-    if not scene.touches(tile):
-        return None
-    made: dict[str, TilePixels] = {}
-    if tile.z == scene.zoom:
-        found = level.blocks.read(tile.window)
-        if found is None:
-            return None
-        valid = found[VALID].astype(np.bool_)
-        made = {name: TilePixels(found[name], valid) for name in level.puts}
-        for zoom in range(max(tile.z + 1, least), most + 1):
-            _enlarge(level, tile, made, zoom)
-    else:
-        children = [_build(level, child) for child in tile.children]
-        for name in level.puts:
-            joined = pyramid.joined([child[name] if child else None for child in children], name)
-            if joined is None:
-                return None
-            made[name] = joined
-    if least <= tile.z <= most:
-        _put(level, tile, made)
-    return made
-
-
-def _enlarge(level: _Level, tile: Tile, made: Mapping[str, TilePixels], zoom: int) -> None:
-    """Put all tiles of a larger zoom that lie in `tile`."""
-    factor = 1 << (zoom - tile.z)
-    for row in range(factor):
-        for col in range(factor):
-            parts = {name: pyramid.enlarged(part, factor, row, col) for name, part in made.items()}
-            if next(iter(parts.values())).valid.any():
-                _put(level, Tile(zoom, tile.x * factor + col, tile.y * factor + row), parts)
-
-
-def _put(level: _Level, tile: Tile, made: Mapping[str, TilePixels]) -> None:
-    for name, put in level.puts.items():
-        put(tile.wrapped, pyramid.encode(made[name], name, level.scene.card.palette))
 
 
 def _tilesets(

@@ -23,7 +23,8 @@ class Opened:
         """`read`: bidx, scale and nodata, as `RasterSource` takes them. `stack` closes what is opened."""
         self.pixels = raster.RasterSource(dataset, name, card.bands, **read)
         self.extent: Degrees = raster.extent(dataset)
-        self.metres = raster.metres_per_pixel(raster.Place.of(dataset, name))
+        self.place = raster.Place.of(dataset, name)
+        self.metres = raster.metres_per_pixel(self.place)
         self.notices: list[str] = []
         self.lock = threading.RLock()
         self.pool = stack.enter_context(ThreadPoolExecutor(1, "cells"))

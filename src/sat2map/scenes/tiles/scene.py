@@ -24,6 +24,7 @@ from sat2map.scenes.tiles import pyramid
 from sat2map.scenes.tiles.opening import Opened
 from sat2map.scenes.tiles.pyramid import TilePixels
 from sat2map.scenes.tiles.source import WorldSource
+from sat2map.scenes.tiles.surroundings import Surroundings
 from sat2map.scenes.translate import WINDOW, Work, check
 
 UInt8 = npt.NDArray[np.uint8]
@@ -66,7 +67,7 @@ class MercatorScene:
         self._sources: dict[int, WorldSource] = {}
         self._cells: OrderedDict[tuple[int, int], Cell | None] = OrderedDict()
         self._kept, self._lock = kept, threading.Lock()
-        # Around the data at least a halo, so that what is mirrored at the region's edge is always missing.
+        # Around the data at least a halo, so that no cell with data sees the region's edge.
         step = self.side * max(WINDOW // self.side, 1)
         margin = align_up(max(self.card.halo, 1), self.side)
         self.region = mercator.aligned(self.data.grown(margin), step)
@@ -84,7 +85,12 @@ class MercatorScene:
                 parts = self._opened.at(zoom)
                 covered = mercator.aligned(mercator.window_of(self.extent, zoom), raster.BLOCK)
                 region = self.region if zoom == self.zoom else covered
-                self._sources[zoom] = WorldSource(parts, region, self._opened.lock)
+                around = None
+                if zoom == self.zoom:  # only there is the scene shown to the network
+                    around = Surroundings(
+                        self._opened.place, zoom, self.data, self.card.halo + self.card.stride
+                    )
+                self._sources[zoom] = WorldSource(parts, region, self._opened.lock, around)
             return self._sources[zoom]
 
     def cells(self) -> Iterator[tuple[int, int]]:

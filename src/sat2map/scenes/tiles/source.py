@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -13,6 +13,7 @@ from sat2map.grid import Window
 from sat2map.mercator import aligned
 from sat2map.scenes.raster import BLOCK
 from sat2map.scenes.resolution import MISSING, Scene
+from sat2map.scenes.tiles.surroundings import Surroundings
 
 UInt8 = npt.NDArray[np.uint8]
 Bool = npt.NDArray[np.bool_]
@@ -25,7 +26,8 @@ class WorldSource:
     """The pixels of `region`, a window of the world's raster; a source for `scenes.translate`.
 
     Windows are relative to the region. `parts` are windows of the world, whose edges are multiples of `BLOCK`, and
-    the scenes that have their pixels; everything else is missing. Reading is safe from several threads: one at a time.
+    the scenes that have their pixels. Everything else is missing and shown as 128; around a scene, as `surroundings`
+    say. Reading is safe from several threads: one at a time.
     """
 
     def __init__(
@@ -33,10 +35,13 @@ class WorldSource:
         parts: Sequence[tuple[Window, Scene]],
         region: Window,
         lock: AbstractContextManager[Any] | None = None,
+        surroundings: Surroundings | None = None,
     ) -> None:
         """`lock`: of those who read the same file."""
         assert all(window == aligned(window, BLOCK) for window, _ in parts), f"not aligned to {BLOCK}"
         self.region, self._parts = region, parts
+        self._surroundings = surroundings
+        self._raw: OrderedDict[Window, Piece | None] = OrderedDict()
         self._pieces: OrderedDict[Window, Piece | None] = OrderedDict()
         self._lock = lock or threading.RLock()
 
@@ -46,19 +51,21 @@ class WorldSource:
         return self.region.height, self.region.width, self._parts[0][1].shape[2]
 
     def read(self, window: Window) -> UInt8:
-        """Return (height, width, bands) of a window inside the region; 128 where the scene has no pixel."""
-        return self._assembled(window)[0]
+        """Return (height, width, bands) of a window inside the region."""
+        return self._assembled(self._in_world(window), self._piece)[0]
 
     def valid(self, window: Window) -> Bool:
         """Return (height, width), True where the scene has a pixel."""
-        return self._assembled(window)[1]
+        return self._assembled(self._in_world(window), self._read)[1]
 
-    def _assembled(self, window: Window) -> Piece:
-        pixels = np.full((window.height, window.width, self.shape[2]), MISSING, np.uint8)
+    def _in_world(self, window: Window) -> Window:
+        return window._replace(row=window.row + self.region.row, col=window.col + self.region.col)
+
+    def _assembled(self, wanted: Window, get: Callable[[Window], Piece | None]) -> Piece:
+        pixels = np.full((wanted.height, wanted.width, self.shape[2]), MISSING, np.uint8)
         valid = np.zeros(pixels.shape[:2], np.bool_)
-        wanted = window._replace(row=window.row + self.region.row, col=window.col + self.region.col)
         for square in aligned(wanted, BLOCK).parts(BLOCK):
-            piece = self._piece(square)
+            piece = get(square)
             if piece is None:
                 continue
             shared = square.shared(wanted)
@@ -67,19 +74,52 @@ class WorldSource:
         return pixels, valid
 
     def _piece(self, square: Window) -> Piece | None:
-        """Return one square of the world, None if the scene has nothing there."""
+        """Return one square of the world with its surroundings; None if there is nothing to be seen."""
+        if self._surroundings is None:
+            return self._read(square)
+        with self._lock:
+            return _remembered(self._pieces, square, self._surrounded)
+
+    def _surrounded(self, square: Window) -> Piece | None:
+        piece = self._read(square)
+        if piece is not None and piece[1].all():
+            return piece
+        assert self._surroundings is not None, "looked at by the caller"
+        mirror = self._surroundings.mirrored(square)
+        if mirror is None:
+            return piece
+        empty = np.full((BLOCK, BLOCK, self.shape[2]), MISSING, np.uint8), np.zeros((BLOCK, BLOCK), np.bool_)
+        pixels, valid = piece or empty
+        rows, cols = mirror
+        top, left = int(rows.min()), int(cols.min())
+        around = Window(top, left, int(rows.max()) + 1 - top, int(cols.max()) + 1 - left)
+        seen = self._assembled(around, self._read)[0][rows - top, cols - left]
+        return np.where(valid[..., None], pixels, seen), valid
+
+    def _read(self, square: Window) -> Piece | None:
+        """Return one square of the world as it is, None if the scene has no pixel there."""
         part = next((part for part in self._parts if part[0].covers(square)), None)
         if part is None:
             return None
         covered, scene = part
-        with self._lock:
-            if square in self._pieces:
-                self._pieces.move_to_end(square)
-                return self._pieces[square]
+
+        def read(square: Window) -> Piece | None:
             place = square._replace(row=square.row - covered.row, col=square.col - covered.col)
             pixels, valid = scene.read(place), scene.valid(place)
-            piece = (pixels, valid) if valid.any() else None
-            self._pieces[square] = piece
-            if len(self._pieces) > KEPT:
-                self._pieces.popitem(last=False)
-            return piece
+            return (pixels, valid) if valid.any() else None
+
+        with self._lock:
+            return _remembered(self._raw, square, read)
+
+
+def _remembered(
+    known: OrderedDict[Window, Piece | None], square: Window, make: Callable[[Window], Piece | None]
+) -> Piece | None:
+    """Return what is known of a square, or make it; the least recent ones are forgotten."""
+    if square in known:
+        known.move_to_end(square)
+    else:
+        known[square] = make(square)
+        if len(known) > KEPT:
+            known.popitem(last=False)
+    return known[square]
