@@ -1,4 +1,4 @@
-"""A scene and a model as live map layers over HTTP, pictures and scenes translated on request, and a page to try it all.
+"""Scenes as live map layers over HTTP, pictures and scenes translated on request, and a page to try it all.
 
 Two processes. The server (`server.py`, `app.py`) speaks HTTP, decides who is let in (`lane.py`), keeps finished tiles
 (`tilecache.py`) and never touches a pixel. The worker (`worker.py`) opens files and runs networks, one thing at a time;

@@ -4,6 +4,7 @@ Addresses in them begin with `base`, the address by which the server was called.
 is WebMercatorQuad of OGC 17-083r4.
 """
 
+import hashlib
 from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import escape
@@ -11,6 +12,7 @@ from xml.sax.saxutils import escape
 import sat2map
 from sat2map import mercator
 from sat2map.mercator import TILE
+from sat2map.palette import MAPS
 from sat2map.scenes.job import NOTICE
 from sat2map.serve.catalogue import SOURCE, Catalogue, Layer
 
@@ -21,8 +23,6 @@ _MOST = 24
 
 def version(layer: Layer) -> str:
     """Return a short hash that changes with the content of a layer; addresses with it may be kept for ever."""
-    import hashlib
-
     return hashlib.sha256(layer.digest.encode()).hexdigest()[:12]
 
 
@@ -73,6 +73,10 @@ def page_facts(catalogue: Catalogue, *, needs_token: bool, upload: int) -> dict[
         "version": sat2map.__version__,
         "needs_token": needs_token,
         "largest_upload": upload,
+        "paints": [
+            {"name": name, "colour": list(colour)}
+            for name, colour in zip(MAPS.names, MAPS.class_colours(), strict=True)
+        ],
         "layers": [
             {
                 "id": layer.id,

@@ -1,9 +1,9 @@
 """The one way to the network: who gets in, in which order, and who is told to come back later.
 
 Work is counted in cells, because a cell is what costs: one run of the network gives the tiles of all products in it.
-Requests for the same tile share one flight. The oldest request goes next, together with all that wait for the same cell
-(the batch). A request is refused at the door if the queue is full or would be too slow, when it has waited for too long,
-and it is forgotten when its client leaves.
+Requests for the same tile share one flight. The oldest request goes next, together with all that wait for the same
+cell (the batch). A request is refused at the door if the queue is full or would be too slow, and later when it waited
+for too long; it is forgotten when its client leaves.
 """
 
 import asyncio
@@ -95,9 +95,10 @@ class Lane:
         return self.seconds if cell[1] >= 0 and cell not in self._known else _CHEAP
 
     async def tile(self, layer: Layer, tile: Tile, kind: str) -> bytes | None:
-        """Return a tile of a layer as a file of some format, None if nothing is there; `tile` is counted as the scene does.
+        """Return a tile of a layer as a file of some format, None if nothing is there.
 
-        Raises Refused, WorkerLost, WorkFailed. Cancel it when the client has left.
+        `tile` is counted as the scene does (`Layer.placed`). Cancel it when the client has left.
+        Raises Refused, WorkerLost, WorkFailed.
         """
         key = layer.digest, tile, kind
         flight = self._flights.get(key) or self._admit(layer, tile, kind)
@@ -247,7 +248,7 @@ class Lane:
                 self._known.popitem(last=False)
         return made.tiles
 
-    def _land(self, flight: _Flight, result: bytes | None | Exception) -> None:
+    def _land(self, flight: _Flight, result: bytes | Exception | None) -> None:
         self._flights.pop((flight.layer.digest, flight.tile, flight.format), None)
         if flight.landed.done():
             return

@@ -1,4 +1,7 @@
-"""Every number by which the server decides whom it lets in, for how long, and with how much. docs/serve.md lists them."""
+"""Every number by which the server decides whom it lets in, for how long, and with how much.
+
+docs/serve.md lists them.
+"""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Keeps one worker process alive: starts it, listens to it, ends it when it hangs, and starts it anew when it is gone."""
+"""Keeps one worker process alive: starts it, listens to it, ends it when it hangs, starts it anew when it is gone."""
 
 import asyncio
 import contextlib
@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import sat2map
@@ -215,6 +216,6 @@ def error_of(failed: Failed) -> Sat2MapError:
 
 def _environment() -> dict[str, str]:
     """Return the environment of the worker: ours, and where our package lies, as we may not be installed."""
-    home = os.path.dirname(os.path.dirname(os.path.abspath(sat2map.__file__)))
+    home = str(Path(sat2map.__file__).resolve().parents[1])
     known = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     return {**os.environ, "PYTHONPATH": os.pathsep.join([home, *(p for p in known if p != home)])}
