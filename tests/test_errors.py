@@ -243,6 +243,27 @@ def _(world: World) -> list[str]:
     return ["collect", "filter", "photos", "--person-model", world.write("yolox.onnx", b"no network")]
 
 
+TILES = ["--bbox", "8.5,47.3,8.6,47.4"]
+
+
+@causes(errors.BadAddress, "MAP_KEY", "export MAP_KEY")
+def _(world: World) -> list[str]:
+    world.patch.delenv("MAP_KEY", raising=False)
+    address = "https://tiles.example/{z}/{x}/{y}?key={env:MAP_KEY}"
+    return ["translate", address, "map.tif", "--model", world.model(), *TILES]
+
+
+@causes(errors.BadTileSource, "https://tiles.example/{z}/{x}/{where}", "{where}")
+def _(world: World) -> list[str]:
+    return ["translate", "https://tiles.example/{z}/{x}/{where}", "map.tif", "--model", world.model(), *TILES]
+
+
+@causes(errors.TooMuchToFetch, "tiles at zoom 19", "--max-tiles allows 1,024", "--zoom 15")
+def _(world: World) -> list[str]:
+    address = "https://tiles.example/{z}/{x}/{y}"
+    return ["translate", address, "map.tif", "--model", world.model(), *TILES, "--zoom", "19"]
+
+
 @causes(errors.RunExists, "run", "--resume", "--overwrite")
 def _(world: World) -> list[str]:
     (world.folder / "run").mkdir()

@@ -125,8 +125,8 @@ class TileSource:
             storage.refuse_existing(out, overwrite=overwrite)
         with storage.locked(store.folder):
             with contextlib.ExitStack() as stack:
-                stack.callback(store.remove_if_empty)
                 store.begin(self._key(cover), resume=resume, overwrite=overwrite)
+                stack.callback(store.remove_if_empty)
                 if not store.has_mosaic():
                     self._fetch(cover, store, on_progress)
                     write_mosaic(cover, store, self._tags(cover))

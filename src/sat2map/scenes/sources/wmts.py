@@ -29,6 +29,9 @@ _KVP = (
     "format",
 )
 _FORMATS = ("image/png", "image/jpeg", "image/webp", "image/tiff", "image/jpgpng", "image/vnd.jpeg-png")
+_EPSG = re.compile(
+    r"(?:urn:(?:x-)?ogc:def:crs:|https?://www\.opengis\.net/def/crs/)?EPSG(?:[:/][^:/]*)?[:/](\d{4,6})"
+)
 _MERCATORS = {"900913", "3785", "102100", "102113", "3857"}
 _REMEDY = "Ask the provider for a WMTS 1.0.0 capabilities address, or give a template with {z}/{x}/{y}"
 
@@ -115,7 +118,7 @@ def _format(layer: Element, wanted: str) -> str:
         if same:
             return same[0]
         raise BadTileSource(
-            f"the layer has no format {wanted!r}", f"Choose one with --format: {listed(offered)}"
+            f"the layer has no format {wanted!r}", f"Choose one with --image-format: {listed(offered)}"
         )
     readable = [one for one in offered if one.partition(";")[0].strip().lower() in _FORMATS]
     if not readable:
@@ -142,9 +145,7 @@ def _crs(name: str) -> str:
     """
     if re.search(r"CRS:?84$", name):
         return "OGC:CRS84"
-    found = re.fullmatch(
-        r"(?:urn:(?:x-)?ogc:def:crs:|https?://www\.opengis\.net/def/crs/)?EPSG[:/][^:/]*[:/]?(\d{4,6})", name
-    )
+    found = _EPSG.fullmatch(name)
     if found is None:
         return ""
     return mercator.CRS if found[1] in _MERCATORS else f"EPSG:{found[1]}"
@@ -243,7 +244,7 @@ def _template(
         text = f"{base}{query}&TILEMATRIX={{TileMatrix}}&TILEROW={{TileRow}}&TILECOL={{TileCol}}"
         return Template.parse(_with_own_fields(text, address))
     raise BadTileSource(
-        f"{shown} does not say where tiles of {image_format} are", "Choose another one with --format"
+        f"{shown} does not say where tiles of {image_format} are", "Choose another one with --image-format"
     )
 
 
