@@ -5,7 +5,7 @@
 
 VENV ?= .venv
 OUT ?= out/demo
-BENCHMARKS := benchmarks/inference.py benchmarks/training.py benchmarks/translate.py
+BENCHMARKS := benchmarks/inference.py benchmarks/training.py benchmarks/translate.py benchmarks/scene.py
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # The first interpreter that really starts (a pyenv shim may not), is new enough and can make environments.
