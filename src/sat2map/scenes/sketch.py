@@ -82,14 +82,14 @@ class Sketch:
         """Return (h, w, 3) colours, (h, w) class numbers or percents; 0 where nothing is valid."""
         if name in self._ready:
             return self._ready[name]
+        made: UInt8
         if name in self._votes:
-            return self._votes[name].argmax(0).astype(np.uint8)
+            made = self._votes[name].argmax(0).astype(np.uint8)
+            return made
         total = self._sums[name]
-        count = np.maximum(self._count, 1)
-        mean = (total + (count // 2 if total.ndim == 2 else count[..., None] // 2)) // (
-            count if total.ndim == 2 else count[..., None]
-        )
-        return mean.astype(np.uint8)
+        count = np.maximum(self._count, 1) if total.ndim == 2 else np.maximum(self._count, 1)[..., None]
+        made = ((total + count // 2) // count).astype(np.uint8)
+        return made
 
     def areas(self) -> list[float] | None:
         """Return the share of each class number of all valid pixels, exactly; None if there were no classes."""

@@ -48,7 +48,7 @@ class RasterSource:
         self._recent: deque[tuple[Window, Bool]] = deque(maxlen=_KEPT)
         self.sampled = False  # whether the scale comes from a sample of the scene
         with translated_errors(name):
-            self.scale = like.scale if like else self._choose_scale(scale)
+            self.scale: Scale | None = like.scale if like else self._choose_scale(scale)
 
     @property
     def shape(self) -> tuple[int, int, int]:
