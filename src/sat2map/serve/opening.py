@@ -12,7 +12,7 @@ from sat2map import storage
 from sat2map.bundle import Bundle, find
 from sat2map.errors import UnsuitableModel
 from sat2map.grid import align_up
-from sat2map.runtime import OnnxTranslator
+from sat2map.runtime import FIELDS, OnnxTranslator
 from sat2map.scenes.job import SceneOptions, key_of
 from sat2map.scenes.tiles import MercatorScene, open_mercator
 from sat2map.scenes.translate import PRODUCTS
@@ -47,7 +47,7 @@ def opened(wanted: Open, gate: Gate, stack: ExitStack) -> Opened:
         models.append(_model_facts(model.id, bundle))
         yielding[model.id] = Yielding(translator, gate)
         warm = align_up(_WARM, translator.card.stride)
-        translator(np.full((1, warm, warm, translator.card.bands), 128, np.uint8), ("colour",))
+        translator(np.full((1, warm, warm, translator.card.bands), 128, np.uint8), FIELDS[:1])
         if translator.card.direction != "sat2map":
             continue
         for scene in wanted.scenes:
@@ -96,5 +96,5 @@ def _view_facts(
     return ViewFacts(
         name, scene.id, model, at.products, at.zoom,
         view.least_zoom(at, wanted.overview_cells), view.most_zoom(at), at.side,
-        tuple(at.data), tuple(at.extent), at.scene_metres, digest, tuple(at.notices),
+        (*at.data,), (*at.extent,), at.scene_metres, digest, tuple(at.notices),
     )  # fmt: skip

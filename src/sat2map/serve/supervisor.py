@@ -77,7 +77,7 @@ class Supervisor:
         """
         if not self.is_ready or self._process is None or self._process.stdin is None:
             raise WorkerLost
-        process, number = self._process, request.id
+        pipe, process, number = self._process.stdin, self._process, request.id
         answer: asyncio.Future[Made | messages.Done] = asyncio.get_running_loop().create_future()
         heard = time.monotonic()
 
@@ -89,7 +89,7 @@ class Supervisor:
 
         self._waiting[number], self._reports[number] = answer, listen
         try:
-            process.stdin.write(messages.framed(request))
+            pipe.write(messages.framed(request))
             while not answer.done():
                 left = heard + silence - time.monotonic()
                 if left <= 0:
@@ -98,8 +98,8 @@ class Supervisor:
                 await asyncio.wait({answer}, timeout=left)
             return answer.result()
         except asyncio.CancelledError:
-            if isinstance(request, messages.Work) and not process.stdin.is_closing():
-                process.stdin.write(messages.framed(messages.Cancel(number)))
+            if isinstance(request, messages.Work) and not pipe.is_closing():
+                pipe.write(messages.framed(messages.Cancel(number)))
             raise
         finally:
             del self._waiting[number], self._reports[number]
