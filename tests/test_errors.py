@@ -258,7 +258,7 @@ def _(world: World) -> list[str]:
     return ["translate", "https://tiles.example/{z}/{x}/{where}", "map.tif", "--model", world.model(), *TILES]
 
 
-@causes(errors.TooMuchToFetch, "tiles at zoom 19", "--max-tiles allows 1,024", "--zoom 15")
+@causes(errors.TooMuchToFetch, "tiles at zoom 19", "--max-tiles allows 1,024", "--zoom 16")
 def _(world: World) -> list[str]:
     address = "https://tiles.example/{z}/{x}/{y}"
     return ["translate", address, "map.tif", "--model", world.model(), *TILES, "--zoom", "19"]

@@ -161,7 +161,8 @@ def test_a_token_reaches_its_server_and_nothing_else(tmp_path, caplog):
     clock = FakeClock()
     troubles = to(
         always(b"fine", Cache_Control="max-age=60", ETag='"1"'), denied=always(b"", 401),
-        busy=always(b"", 429), broken=always(b"", 500), reset=hang_up, slow=drip, html=always(b"<html>", Content_Type="text/html"),
+        busy=always(b"", 429), broken=always(b"", 500), reset=hang_up, slow=drip,
+        html=always(b"<html>", Content_Type="text/html"),
         private=always(b"", 302, Location="http://10.0.0.1/?k=" + quote(CANARY, safe="")),
         late=always(b"", 503, Retry_After="99999"),
     )  # fmt: skip

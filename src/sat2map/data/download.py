@@ -5,7 +5,6 @@ joined (RFC 9110, sections 13.1.5 and 14). Passing troubles (dropped connections
 growing, jittered pauses, or with the pause that `Retry-After` asks for; anything else fails at once.
 """
 
-import email.utils
 import http.client
 import random
 import re
@@ -21,11 +20,10 @@ from typing import Protocol
 
 from sat2map.data.pieces import Chain, Origin, Pieces
 from sat2map.errors import DownloadFailed
+from sat2map.network.pace import PASSING, retry_after
 from sat2map.storage import locked
 
 Progress = Callable[[int, int], None]  # (bytes so far, total or 0)
-
-PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True)
@@ -96,18 +94,6 @@ def _opener() -> urllib.request.OpenerDirector:
     return opener
 
 
-def _retry_after(value: str | None) -> float | None:
-    """Seconds that a Retry-After header asks for, given as a number or as a date."""
-    if not value:
-        return None
-    if re.fullmatch(r"\s*\d{1,9}\s*", value):
-        return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
 def _validator(response: Response) -> str:
     """Return the strong ETag or the Last-Modified date of the version being sent; weak tags prove nothing."""
     tag = response.headers.get("ETag", "")
@@ -135,7 +121,7 @@ def _connect(
         with fault:
             if fault.code in PASSING:
                 raise _Broken(
-                    f"status {fault.code}", _retry_after(fault.headers.get("Retry-After"))
+                    f"status {fault.code}", retry_after(fault.headers.get("Retry-After"))
                 ) from fault
             if fault.code == 416 and request.has_header("Range"):
                 return None
