@@ -68,6 +68,12 @@ def stopping_between_steps(report: Progress) -> Iterator[Progress]:
     metavar="N|+N",
     help="Length in epochs; with --resume, +N goes on for N more than the run had.",
 )
+@click.option(
+    "--quarantine",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Leave these pairs out (see `data check`); quarantine.jsonl beside the pairs is honoured unasked.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace a run that is already in RUN.")
 @click.option("--print-config", is_flag=True, help="Print the recipe with all overrides, and stop.")
 @click.option("--dry-run", is_flag=True, help="Check the recipe and the folders, and stop.")
@@ -80,6 +86,7 @@ def train(
     resume: bool,
     start_from: Path | None,
     epochs: str | None,
+    quarantine: Path | None,
     overwrite: bool,
     print_config: bool,
     dry_run: bool,
@@ -135,12 +142,17 @@ def train(
                 resume=resume,
                 overwrite=overwrite,
                 start_from=start_from,
+                quarantine=quarantine,
                 on_progress=report,
             )
     except Stopped:
         click.echo(f"{run}: stopped; the same command with --resume goes on", err=True)
         raise
     if not quiet:
+        from sat2map.training.journal import remarks
+
+        for remark in remarks(run):
+            click.echo(remark, err=True)
         click.echo(f"{run}: trained. Next: sat2map export {run} BUNDLE")
 
 

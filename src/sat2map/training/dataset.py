@@ -8,6 +8,7 @@ import torch
 from sat2map.data.augment import Light
 from sat2map.data.batches import Batch, BatchMaker, PairStore, UInt8, resize
 from sat2map.data.cache import IndexMaps, PixelCache
+from sat2map.data.quarantine import Entry
 from sat2map.data.unaligned import APART, Lone, unaligned
 from sat2map.palette import Palette
 from sat2map.training.recipe import Recipe
@@ -70,6 +71,7 @@ class Data:
     palette: Palette | None
     shares: torch.Tensor | None  # (K,) share of each palette colour among training pixels
     recipe: Recipe  # with its length in images
+    quarantined: tuple[Entry, ...] = ()  # pairs that were left out, and why
 
     @property
     def epoch(self) -> int:

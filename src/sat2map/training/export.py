@@ -17,6 +17,7 @@ from sat2map import bundle, storage
 from sat2map.card import ModelCard, Training
 from sat2map.data.batches import UInt8
 from sat2map.data.pairs import Direction
+from sat2map.data.quarantine import QUARANTINE
 from sat2map.errors import NothingToResume, ParityFailed, UnsuitableModel
 from sat2map.evaluation.calibration import fit_temperature
 from sat2map.models import Generator, build_generator
@@ -152,7 +153,10 @@ def export_run(
     storage.refuse_existing(out, overwrite=overwrite)
     trained = load_run(run, step, direction)
     opened = setup.open_data(
-        trained.recipe, data or setup.folders_of(trained.state.folder), lambda done, total, note: None
+        trained.recipe,
+        data or setup.folders_of(trained.state.folder),
+        lambda done, total, note: None,
+        own if (own := run / QUARANTINE).exists() else None,
     )
     weights = graph.rounded(trained.network.state_dict())
     trained.network.load_state_dict(weights)

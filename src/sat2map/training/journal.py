@@ -7,6 +7,7 @@ import numpy as np
 
 from sat2map import images, storage
 from sat2map.data.batches import UInt8
+from sat2map.data.quarantine import QUARANTINE
 from sat2map.errors import FileMissing
 
 
@@ -57,6 +58,13 @@ def lines_of(path: Path) -> list[str]:
 def read_log(run: Path) -> list[dict[str, float | str]]:
     """All entries of a run's log, in order."""
     return [json.loads(line) for line in lines_of(run / "log.jsonl")]
+
+
+def remarks(run: Path) -> list[str]:
+    """What whoever started the run should know: pairs that were left out, and what the guard said and did."""
+    found = [f"{entry['alarm']}: {entry['answer']}" for entry in read_log(run) if entry["kind"] == "guard"]
+    left_out = len(lines_of(run / QUARANTINE))
+    return [f"{left_out} pairs in quarantine were left out"] * bool(left_out) + found
 
 
 def sample_sheet(rows: list[tuple[UInt8, ...]]) -> UInt8:

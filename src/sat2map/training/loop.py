@@ -14,6 +14,7 @@ import msgspec
 import torch
 
 from sat2map import storage
+from sat2map.data.quarantine import QUARANTINE, write_quarantine
 from sat2map.errors import NothingToResume, RunExists
 from sat2map.training import checkpoint, development, journal, setup
 from sat2map.training.checkpoint import State
@@ -146,13 +147,14 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     start_from: Path | None = None,
+    quarantine: Path | None = None,
     on_progress: Progress = lambda done, total, note: None,
 ) -> None:
     """Train `recipe` on the pictures below `data` (one folder, or imagery and maps), in the folder `run`.
 
     With `resume` the run goes on from its newest valid checkpoint, under the recipe given, which must describe the same
     networks. `on_progress(images, total, note)` may raise to stop between two steps; a checkpoint is then written
-    first.
+    first. `quarantine` lists pairs to leave out (see `data.quarantine`); a resumed run has its own list.
     Raises RunExists, RunLocked, NothingToResume, BadDataset, TrainingDiverged, TrainingFailed, StorageFailed.
     """
     _prepare_folder(recipe, run, resume=resume, overwrite=overwrite)
@@ -160,7 +162,10 @@ def train(
         if recipe.run.threads:
             torch.set_num_threads(recipe.run.threads)
         torch.use_deterministic_algorithms(True)
-        work = Run(setup.open_data(recipe, data, on_progress), run)
+        own = run / QUARANTINE
+        listed = own if resume and quarantine is None and own.exists() else quarantine
+        work = Run(setup.open_data(recipe, data, on_progress, listed), run)
+        write_quarantine(own, work.data.quarantined, overwrite=True)
         if resume:
             storage.sweep(run / "checkpoints", exclusive=True)
             work.resume()
@@ -183,7 +188,7 @@ def _prepare_folder(recipe: Recipe, run: Path, *, resume: bool, overwrite: bool)
         with storage.locked(run):
             for name in ("checkpoints", "samples"):
                 shutil.rmtree(run / name, ignore_errors=True)
-            for name in ("log.jsonl", "best.json", "report.html", "recipe.yaml", "events.out.*"):
+            for name in ("*.json", "*.jsonl", "report.html", "recipe.yaml", "events.out.*", "*.gif"):
                 for file in run.glob(name):
                     file.unlink()
     elif started and not resume:

@@ -11,6 +11,7 @@ from sat2map import palette
 from sat2map.data.cache import PixelCache
 from sat2map.data.pairs import PairedSet
 from sat2map.data.places import find_places, split_by_place
+from sat2map.data.quarantine import leave_out
 from sat2map.data.unpaired import PictureCache, UnpairedSet, is_unpaired
 from sat2map.errors import BadDataset
 from sat2map.training.dataset import Data as Data
@@ -25,11 +26,14 @@ PALETTE_SAMPLE = (
 )
 
 
-def open_data(recipe: Recipe, folder: Folders, on_progress: Progress) -> Data:
-    """Decode (once), divide, learn the palette. Raises BadDataset, FileMissing and what decoding raises."""
+def open_data(recipe: Recipe, folder: Folders, on_progress: Progress, quarantine: Path | None = None) -> Data:
+    """Decode (once), divide, learn the palette. Raises BadDataset, FileMissing and what decoding raises.
+
+    `quarantine` lists pairs to leave out; without it the list beside the pairs counts, if there is one.
+    """
     folders = (folder,) if isinstance(folder, Path) else folder
     if len(folders) == 1 and not is_unpaired(folders[0]):
-        return _open_pairs(recipe, folders[0], on_progress)
+        return _open_pairs(recipe, folders[0], on_progress, quarantine)
     if recipe.system != "cyclegan":
         raise BadDataset(
             f"{', '.join(map(str, folders))}: pictures without pairs, and {recipe.name} learns from pairs",
@@ -45,9 +49,9 @@ def folders_of(text: str) -> Folders:
     return Path(text) if len(parts) != 2 or Path(text).exists() else (Path(parts[0]), Path(parts[1]))
 
 
-def _open_pairs(recipe: Recipe, folder: Path, on_progress: Progress) -> Data:
+def _open_pairs(recipe: Recipe, folder: Path, on_progress: Progress, quarantine: Path | None) -> Data:
     """Pairs, divided by place: no couple with shared ground has one picture on either side."""
-    pairs = PairedSet.open(folder).of("train")
+    pairs, left_out = leave_out(PairedSet.open(folder).of("train"), quarantine)
     cache = PixelCache.build(pairs, progress=lambda done, all_: on_progress(done, all_, "decoding pairs"))
     places = find_places(cache, lambda done, all_: on_progress(done, all_, "finding places"))
     training, development, _ = split_by_place(places, recipe.data.development)
@@ -71,6 +75,7 @@ def _open_pairs(recipe: Recipe, folder: Path, on_progress: Progress) -> Data:
         palette=colours,
         shares=shares,
         recipe=recipe,
+        quarantined=tuple(left_out),
     )
 
 

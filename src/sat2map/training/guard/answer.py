@@ -62,6 +62,8 @@ def answer(work: Guarded, log: Journal, alarm: Alarm) -> bool:
     target = _way_back(work, alarm) if alarm.action == "roll back" else None
     if target is None or memory.retries >= part.retries:
         log.tell(alarm.step, alarm.seen, {"alarm": str(alarm), "answer": "stopped"})
+        if alarm.kind != "not finite":
+            work.save()  # whoever knows better resumes, and is not stopped again while the sign stands
         raise _verdict(work, alarm, target)
     factor = memory.rate_factor * part.rate_factor
     said = f"back to step {target}, rates times {factor:g} (retry {memory.retries + 1} of {part.retries})"

@@ -53,7 +53,7 @@ class GuardPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     no_convergence: Action = "roll back"
     collapse: Action = "roll back"
     divergence: Action = "roll back"
-    stalled: Action = "warn"
+    stalled: Action = "stop"
     past_peak: Action = "warn"
     looks: Images = 3  # development figures in a row below the best
     tolerance: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.05  # share of the best that they may lose

@@ -25,7 +25,9 @@ SURGE = 1.5  # generator's adversarial loss over the lowest that its mean has be
 RICH = 0.04  # deviation of pictures that show something, in [-1, 1]: 5 grey levels
 EMPTY = 0.15  # contrast or variety of generated pictures, as a share of those of true ones
 DARK = 0.35  # brightness, as a share of that of true ones
-FOLLOWS, DEAF = 0.3, 0.05  # correlation of generated with true thumbnails over many pairs
+DEAF = 0.05  # correlation of generated with true thumbnails over many pairs
+ALIVE = 0.3  # all figures of a generator that has begun to paint
+SIGNS_OF_LIFE = ("contrast", "variety", "brightness", "follow")
 FARTHER = 1.5  # distance from the truth over the lowest that its mean has been
 UNLEARNED = 0.97  # distance from the truth over that of the first steps
 
@@ -59,17 +61,22 @@ def _share(part: float, whole: float) -> float:
     return part / whole if whole > 1e-6 else 1.0 if part <= 1e-6 else 2.0
 
 
-def collapse(means: Means, who: str, figures: dict[str, float], *, followed: bool) -> str:
-    """Evidence of dark, empty or unvarying pictures, or ""; silent where inputs or truth show nothing either.
+def is_alive(means: Means, who: str, figures: dict[str, float]) -> bool:
+    """Tell whether pictures have contrast, variety and light, and follow the truth where there is one.
 
-    `followed` says that pictures followed the truth before: then they shall go on doing so.
+    Silent data make nobody alive: where inputs or true pictures show nothing, generated ones need not.
     """
     rich = (
         figures
         and means.number(f"deviation.source{who}") > RICH
         and means.number(f"deviation.target{who}") > RICH
     )
-    if not rich:
+    return bool(rich) and min(figures[name] for name in SIGNS_OF_LIFE if name in figures) > ALIVE
+
+
+def collapse(figures: dict[str, float]) -> str:
+    """Evidence of dark, empty or unvarying pictures from a generator that has been alive, or ""."""
+    if not figures:
         return ""
     if figures["brightness"] < DARK:
         return f"pictures have {figures['brightness']:.0%} of the brightness of true ones"
@@ -77,9 +84,17 @@ def collapse(means: Means, who: str, figures: dict[str, float], *, followed: boo
         return f"pictures have {figures['contrast']:.0%} of the contrast of true ones"
     if figures["variety"] < EMPTY:
         return f"pictures differ from each other by {figures['variety']:.0%} of what true ones do"
-    if followed and figures.get("follow", 1.0) < DEAF:
+    if figures.get("follow", 1.0) < DEAF:
         return f"pictures and truth correlate at {figures['follow']:.2f} over many pairs"
     return ""
+
+
+def lifeless(figures: dict[str, float]) -> str:
+    """What a generator that has never been alive lacks."""
+    least = min(
+        (name for name in SIGNS_OF_LIFE if name in figures), key=lambda name: figures[name], default=""
+    )
+    return f"the {least} of pictures is {figures[least]:.0%} of what it should be" if least else ""
 
 
 def divergence(means: Means, who: str) -> str:
@@ -103,8 +118,8 @@ def stalled(means: Means, who: str) -> str:
     name, what = _distance(means, who)
     if name not in means or (first := means.stored[name].first) is None:
         return ""
-    now = means.number(name)
-    return f"{what} is {now:.3g}; it began at {first:.3g}" if now > UNLEARNED * first else ""
+    now, lowest = means.number(name), means.stored[name].lowest or first
+    return f"{what} is {now:.3g}; it began at {first:.3g}" if min(now, lowest) > UNLEARNED * first else ""
 
 
 def game_figures(means: Means, who: str, objective: str, weight: float) -> dict[str, float]:

@@ -48,7 +48,7 @@ class Memory(msgspec.Struct):
     retries: int = 0
     rate_factor: float = 1.0  # of all learning rates, lowered at each roll back
     judged_from: int = 0  # images; after a roll back signs get time to go
-    followed: list[str] = []  # generators whose pictures have followed the truth
+    alive: list[str] = []  # generators that have begun to paint: only they can collapse
     fresh: bool = True  # the generator began untrained, so that `stalled` means something
 
 
@@ -76,6 +76,7 @@ class Game(NamedTuple):
 
 
 NO_GAME = Game()
+LATE = 3  # periods of grace after which pictures that show nothing are no beginning any more
 
 
 class Guard:
@@ -109,7 +110,7 @@ class Guard:
         self.memory.means = self._means.stored
         if seen < self.part.grace or seen < self.memory.judged_from:
             return None
-        for kind, evidence in self._signs():
+        for kind, evidence in self._signs(seen):
             found = self._hold(kind, evidence, step, seen)
             if found is not None:
                 return found
@@ -143,20 +144,26 @@ class Guard:
     def _game(self, who: str) -> dict[str, float]:
         return signs.game_figures(self._means, who, self.game.objective, self.game.weight)
 
-    def _signs(self) -> Iterator[tuple[str, str]]:
+    def _stalled(self, who: str, pictures: dict[str, float], seen: int) -> str:
+        """No nearer to the truth than it began, or still no pictures after LATE times the period of grace."""
+        late = seen >= LATE * self.part.grace and who not in self.memory.alive
+        return signs.stalled(self._means, who) or (signs.lifeless(pictures) if late else "")
+
+    def _signs(self, seen: int) -> Iterator[tuple[str, str]]:
         """(kind, evidence or "") of every sign that this run can show."""
         for who in self._directions():
             pictures, game = signs.picture_figures(self._means, who), self._game(who)
             label = f"generator{who}: " if who else ""
-            if pictures.get("follow", 0.0) > signs.FOLLOWS and who not in self.memory.followed:
-                self.memory.followed.append(who)
+            alive = who in self.memory.alive
+            if not alive and signs.is_alive(self._means, who, pictures):
+                self.memory.alive.append(who)
             found = {
                 "no convergence": signs.no_convergence(
                     self._means, who, self.game.objective, self.game.weight, game
                 ),
-                "collapse": signs.collapse(self._means, who, pictures, followed=who in self.memory.followed),
+                "collapse": signs.collapse(pictures) if alive else "",
                 "divergence": signs.divergence(self._means, who),
-                "stalled": signs.stalled(self._means, who) if self.memory.fresh else "",
+                "stalled": self._stalled(who, pictures, seen) if self.memory.fresh else "",
             }
             for kind, evidence in found.items():
                 yield f"{kind} of generator{who}", label + evidence if evidence else ""
