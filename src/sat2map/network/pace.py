@@ -38,9 +38,9 @@ class Clock:
         """Return seconds since 1970."""
         return time.time()
 
-    def sleep(self, seconds: float, ended: threading.Event) -> None:
+    def sleep(self, seconds: float, ended: threading.Event | None = None) -> None:
         """Wait, but no longer than until `ended`."""
-        ended.wait(seconds)
+        (ended or threading.Event()).wait(seconds)
 
 
 class Waiting:
