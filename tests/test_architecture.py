@@ -30,6 +30,8 @@ FLOORS = {
     "runtime": 1,
     "slider": 1,
     "scenes": 1,
+    "worlds": 1,
+    "batch": 2,
     "data": 2,
     "collect": 2,
     "models": 2,
@@ -53,6 +55,7 @@ BESIDE = {
     "bundle": {"palette", "card"},
     "runtime": {"palette", "card", "bundle"},
     "slider": {"palette"},
+    "worlds": {"palette", "scenes"},
     "scenes": {"slider", "palette", "familiar", "card", "bundle", "runtime"},
     "training": {"evaluation"},  # figures on the development split while a run goes on
 }

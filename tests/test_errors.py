@@ -74,6 +74,11 @@ def causes(error: type[Sat2MapError], *says: str) -> Callable[[Case], Case]:
     return register
 
 
+@causes(errors.BadWorld, "density 1.5", "from 0 to 1")
+def _(world: World) -> list[str]:
+    return ["imagine", "town", "--density", "1.5"]
+
+
 def png_header(width: int, height: int) -> bytes:
     """A PNG of a few bytes that claims this size: sound chunks, no pixels."""
     chunks = [

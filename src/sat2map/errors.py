@@ -194,6 +194,23 @@ class BadWorld(Sat2MapError):
     exit_code = 2
 
 
+# -- batches ----------------------------------------------------------------------------------------------------
+
+
+class BadPlan(Sat2MapError):
+    """A plan, or what it is to be made of, is not usable: no scenes, other files than when it was made, no cells."""
+
+    exit_code = 2
+
+
+class ClusterFailed(Sat2MapError):
+    """There is no Ray cluster where one was to be, or none could be started."""
+
+
+class CellsMissing(Sat2MapError):
+    """Some cells of a batch failed too often or are not done yet; the others are."""
+
+
 # -- serving ----------------------------------------------------------------------------------------------------
 
 

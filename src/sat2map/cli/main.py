@@ -40,6 +40,9 @@ VERBS: dict[str, Verb] = {
         "Use",
         "roads, buildings, water and green of a map as styled layers",
     ),
+    "imagine": Verb(
+        "sat2map.cli.imagine:imagine", "Use", "a town that does not exist, or a paired data set of many"
+    ),
     "info": Verb(
         "sat2map.cli.info:info", "Use", "a description of an image, a scene, a vector file, a model or a run"
     ),
