@@ -1,7 +1,8 @@
 """Names and colours of classes, in the files beside a class raster where other programs look for them.
 
 GeoTIFF has no place for names: GDAL reads them from `FILE.tif.aux.xml`. QGIS reads that too, but then lists all 256
-entries that a colour table of TIFF has; with `FILE.qml`, its own form of a style, it lists the classes.
+entries that a colour table of TIFF has, and paints a raster with a mask in one flat colour (seen in 3.22); with its own
+form of a style in `FILE.qml`, it lists and paints the classes.
 """
 
 from collections.abc import Iterable, Sequence
