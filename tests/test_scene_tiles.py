@@ -1,11 +1,16 @@
 """Scenes on the web's tile grid: right places, the same bytes by every way, and files that other programs read."""
 
+import contextlib
 import io
 import itertools
 import json
+import os
 import pathlib
 import random
+import signal
 import sqlite3
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -166,6 +171,48 @@ def test_stopped_and_resumed_is_uninterrupted(scene, tmp_path, kind):
     translate_to_tiles(again, scene, out, kind, SceneOptions(**options, resume=True))
     assert rest.shapes and not again.shapes, "what is finished is not done again"
     assert not list(out.parent.glob(".*"))
+
+
+# The job as a process of its own; each cell takes a while, so that kills fall everywhere.
+JOB = """
+import pathlib, sys, time
+sys.path.insert(0, sys.argv[1])
+import fakes
+from sat2map.scenes.job import SceneOptions
+from sat2map.scenes.tiles.job import translate_to_tiles
+class Slow(fakes.FakeTranslator):
+    def __call__(self, batch, want):
+        time.sleep(0.02)
+        return super().__call__(batch, want)
+print("started", flush=True)
+options = SceneOptions(zoom=(15, 17), window=256, jobs=1, resume=True)
+translate_to_tiles(Slow(fakes.card(halo=16)), pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]), "xyz", options)
+"""
+
+
+def test_killed_at_random_moments_a_folder_of_tiles_is_that_of_an_undisturbed_job(scene, tmp_path):
+    tests = pathlib.Path(__file__).parent
+    whole, out = tmp_path / "one" / "out", tmp_path / "two" / "out"
+    whole.parent.mkdir()
+    out.parent.mkdir()
+    translate_to_tiles(model(), scene, whole, "xyz", SceneOptions(zoom=(15, 17), window=256, jobs=1))
+    rng, kills = random.Random(8), 0
+    for last in (0.3, 0.8, 1.5, 3.0, 120):
+        job = subprocess.Popen(
+            [sys.executable, "-c", JOB, str(tests), str(scene), str(out)],
+            env={**os.environ, "PYTHONPATH": str(tests.parent / "src"), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+        )
+        assert job.stdout is not None and job.stdout.readline() == b"started\n"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            job.wait(rng.uniform(0, last) if last < 100 else last)
+        job.send_signal(signal.SIGKILL)
+        kills += job.wait() == -signal.SIGKILL
+        job.stdout.close()
+        if out.exists():
+            assert files(out) == files(whole), "under its final name a folder is whole"
+    assert kills >= 2 and files(out) == files(whole)
+    assert [path.name for path in out.parent.iterdir()] == ["out"], "a finished job leaves nothing behind"
 
 
 # -- right places -------------------------------------------------------------------------------------------------

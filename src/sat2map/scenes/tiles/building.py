@@ -1,5 +1,6 @@
 """Building the pyramid of tiles of a finished job, depth first: each tile from the four below it."""
 
+import itertools
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -25,6 +26,13 @@ class _Blocks:
     def __init__(self, store: BlockStore, scene: MercatorScene) -> None:
         self._store, self._origin = store, scene.region
         self._recent: dict[Window, dict[str, UInt8]] = {}
+        # All blocks but those at the end of a row or column have one size and begin at its multiples.
+        windows = store.windows
+        self._step = (
+            max((window.height for window in windows), default=1),
+            max((window.width for window in windows), default=1),
+        )
+        self._at = {(window.row // self._step[0], window.col // self._step[1]): window for window in windows}
 
     def read(self, window: Window) -> dict[str, UInt8] | None:
         """Return the products of a window of the world, None if the scene has no pixel there."""
@@ -39,8 +47,10 @@ class _Blocks:
         return found if found and found[VALID].any() else None
 
     def _touching(self, window: Window) -> list[Window]:
-        recent = [block for block in self._recent if block.covers(window)]
-        return recent or [block for block in self._store.windows if block.shared(window).area]
+        down, across = self._step
+        rows = range(window.row // down, (window.row + window.height - 1) // down + 1)
+        cols = range(window.col // across, (window.col + window.width - 1) // across + 1)
+        return [self._at[place] for place in itertools.product(rows, cols) if place in self._at]
 
     def _block(self, window: Window) -> dict[str, UInt8]:
         if window not in self._recent:
