@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from measuring import arguments, finish
 from sat2map.models import build_discriminator, build_generator
 
-PARAMETERS = {"U-Net-256": 54_414_531, "ResNet-9": 11_378_179, "PatchGAN 70": 2_768_705}
+PARAMETERS = {"U-Net-256": 54_413_955, "ResNet-9": 11_378_179, "PatchGAN 70": 2_768_705}
 SIDE = 256  # px
 
 

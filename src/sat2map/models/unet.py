@@ -35,9 +35,9 @@ DROPPING = 3  # decoder stages with dropout, counted from the bottleneck
 class Shrink(nn.Module):
     """Halve the grid: leaky ReLU, 4×4 convolution with stride 2, norm."""
 
-    def __init__(self, width: int, wider: int, norm: Norm) -> None:
+    def __init__(self, width: int, wider: int, norm: Norm, *, bias: bool) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(width, wider, 4, 2, 1, bias=norm in ("none", "channel"))
+        self.conv = nn.Conv2d(width, wider, 4, 2, 1, bias=bias)
         self.norm = normalisation(norm, wider)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -102,9 +102,11 @@ class UNet(nn.Module):
         self.windowing: Windowing = windowing_of(norm)
         norms: list[Norm] = [norm] * (levels - 2) + ["none"]
         bias = norm in ("none", "channel")
-        self.stem = nn.Conv2d(inputs, widths[0], 4, 2, 1)
-        self.encoder = nn.ModuleList(Shrink(widths[i], widths[i + 1], norms[i]) for i in range(levels - 1))
-        # grow[i] goes from level i + 1 to level i; every level but the innermost brings its skip as a second half.
+        self.stem = nn.Conv2d(inputs, widths[0], 4, 2, 1, bias=bias)
+        self.encoder = nn.ModuleList(
+            Shrink(widths[i], widths[i + 1], norms[i], bias=bias) for i in range(levels - 1)
+        )
+        # grow[i] goes from level i + 1 to level i; every level but the innermost brings its skip as a first half.
         doubled = [2 * w for w in widths[:-1]] + widths[-1:]
         self.grow = nn.ModuleList(
             Grow(doubled[i + 1], widths[i], upsample, bias=bias) for i in range(levels - 1)
@@ -125,7 +127,7 @@ class UNet(nn.Module):
             x = shrink(x)
         for i in reversed(range(len(self.grow))):
             x = self.drop[i](self.grown[i](self.grow[i](x)))
-            x = torch.cat([x, skips[i]], 1)
+            x = torch.cat([skips[i], x], 1)
         x = self.head(x)
         return torch.tanh(x) if self.outputs == 3 else x
 
