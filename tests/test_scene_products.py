@@ -153,6 +153,25 @@ def test_without_georeference_there_is_a_map_and_a_notice(tmp_path, recwarn):
     assert read(tmp_path / "out.tif").shape == (40, 50, 3)
 
 
+def test_progress_goes_on_while_the_files_are_written(tmp_path):
+    geotiffs.write(tmp_path / "in.tif", geotiffs.texture(140, 150))
+    told: list[tuple[int, int, str]] = []
+    options = SceneOptions(products=PRODUCTS, window=64)
+    translate_scene(
+        translator(),
+        tmp_path / "in.tif",
+        tmp_path / "out.tif",
+        options,
+        on_progress=lambda *call: told.append(call),
+    )
+    assert all(0 <= done <= total for done, total, _ in told)
+    notes = list(dict.fromkeys(note for *_, note in told if note))
+    assert notes == ["putting blocks together", *(f"compressing {name}" for name in PRODUCTS)]
+    rows = [done for done, total, note in told if note == notes[0]]
+    assert rows == sorted(rows) and rows[-1] == 140 and len(rows) > 3
+    assert told[-1] == (3, 3, "")
+
+
 def test_refusals_leave_the_folder_as_it_was(tmp_path):
     source = geotiffs.write(tmp_path / "in.tif", geotiffs.texture(40, 50))
     (tmp_path / "there.tif").write_bytes(b"precious")

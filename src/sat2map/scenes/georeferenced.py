@@ -104,10 +104,11 @@ def translate_scene(
             wanted=lambda window: not store.holds(window), blank=blank, on_progress=on_progress,
         )  # fmt: skip
         sketch = Sketch(scene.place.height, scene.place.width) if options.preview else None
-        pieces = _pieces(store, scene)
+        report = on_progress or _nobody
+        pieces = _counted(_pieces(store, scene), scene.place.height, report)
         _publish(
             store, paths, scene, _layers(translator.card, scene, key), translator.card, options,
-            sketch.passing(pieces) if sketch else pieces,
+            sketch.passing(pieces) if sketch else pieces, report,
         )  # fmt: skip
         if sketch:
             _preview(sketch, scene, source, out, options.products, translator.card)
@@ -224,7 +225,7 @@ def _layers(card: ModelCard, scene: Opened, key: Mapping[str, Any]) -> dict[str,
 
 def _publish(
     store: BlockStore, paths: Mapping[str, Path], scene: Opened, layers: Mapping[str, raster.Layer],
-    card: ModelCard, options: SceneOptions, pieces: Iterator[raster.Piece],
+    card: ModelCard, options: SceneOptions, pieces: Iterator[raster.Piece], report: Progress,
 ) -> None:  # fmt: skip
     """Put the blocks together, make COGs of them, check these, and give them their names; or pictures."""
     if all(map(worldfile.is_picture, paths.values())):
@@ -234,14 +235,28 @@ def _publish(
     plain = {name: store.folder / f"plain-{name}.tif" for name in paths}
     raster.write_plain(plain, layers, scene.place, pieces, masked=scene.pixels.has_missing)
     made = {name: store.folder / f"{name}.tif" for name in paths}
-    for name, path in plain.items():
+    for number, (name, path) in enumerate(plain.items()):
+        report(number, len(plain), f"compressing {name}")
         raster.finalise(path, made[name], layers[name], options.creation)
         path.unlink()
+    report(len(plain), len(plain), "")
     for path, text in _sidecars(paths, card).items():
         storage.write_text(path, text)
     for name, path in paths.items():
         with storage.replacing(path, overwrite=options.overwrite or options.resume) as draft:
             made[name].replace(draft)
+
+
+def _counted(pieces: Iterator[raster.Piece], height: int, report: Progress) -> Iterator[raster.Piece]:
+    """Pass pieces on, which come row by row, and report how many rows of the scene are put together."""
+    for piece in pieces:
+        report(piece[0].row, height, "putting blocks together")
+        yield piece
+    report(height, height, "putting blocks together")
+
+
+def _nobody(done: int, total: int, note: str) -> None:
+    """Take a report that nobody asked for."""
 
 
 def _preview(
