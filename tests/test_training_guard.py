@@ -125,7 +125,7 @@ def test_without_a_checkpoint_there_is_no_way_back(toy, tmp_path, spoilt):
         loop.train(small(*WATCHFUL, "run.checkpoint_every=24"), toy, tmp_path / "run")
 
 
-@pytest.mark.parametrize("action", ["warn", "stop", "off"])
+@pytest.mark.parametrize("action", ["warn", "stop", "ignore"])
 def test_a_generator_that_does_not_learn_is_answered_as_the_recipe_says(toy, tmp_path, action):
     early = [
         "guard.memory=4",
@@ -145,7 +145,7 @@ def test_a_generator_that_does_not_learn_is_answered_as_the_recipe_says(toy, tmp
         loop.train(recipe, toy, run)
     assert checkpoint.read_state(checkpoint.newest(run)).seen == 24
     answers = [line["answer"] for line in guard_lines(run)]
-    assert answers == {"warn": ["warned"], "stop": ["stopped"], "off": []}[action]
+    assert answers == {"warn": ["warned"], "stop": ["stopped"], "ignore": []}[action]
 
 
 def test_a_pair_of_broken_pixels_is_named_and_not_tried_again(toy, tmp_path, monkeypatch):
@@ -176,7 +176,7 @@ def test_quarantined_pairs_are_not_trained_on_and_the_run_keeps_its_list(toy, tm
     assert checkpoint.read_state(checkpoint.newest(run)).seen == 12
 
 
-@pytest.mark.parametrize("setting", ["guard.collapse=sulk", "guard.not_finite=off", "guard.rate_factor=1.5"])
+@pytest.mark.parametrize("setting", ["guard.collapse=sulk", "guard.not_finite=ignore", "guard.rate_factor=1.5"])
 def test_impossible_policies_are_refused(setting):
     with pytest.raises(BadRecipe, match="guard"):
         small(setting)

@@ -7,8 +7,13 @@ import numpy as np
 
 from sat2map import images, storage
 from sat2map.data.batches import UInt8
+from sat2map.data.check_page import thumbnail
 from sat2map.data.quarantine import QUARANTINE
 from sat2map.errors import FileMissing
+
+CONTACT = "contact-{}.png"
+CONTACT_ROWS, CONTACT_COLUMNS = 24, 3
+CONTACT_SIDE, CONTACT_GAP = 120, 12  # px, about
 
 
 class Journal:
@@ -76,6 +81,26 @@ def _pad(picture: UInt8, axis: int) -> UInt8:
     widths = [(0, 0), (0, 0), (0, 0)]
     widths[axis] = (0, 4)
     return np.pad(picture, widths, constant_values=255)
+
+
+def contact_sheet(rows: list[tuple[UInt8, ...]]) -> UInt8:
+    """Many rows of pictures, reduced, in CONTACT_COLUMNS columns: all samples at a glance."""
+    small = [sample_sheet([tuple(thumbnail(picture, CONTACT_SIDE) for picture in row)]) for row in rows]
+    height, width = (max(piece.shape[axis] for piece in small) for axis in (0, 1))
+    columns = min(CONTACT_COLUMNS, len(small))
+    lines = -(-len(small) // columns)
+    sheet = np.full((lines * height, columns * (width + CONTACT_GAP), 3), 255, np.uint8)
+    for n, piece in enumerate(small):
+        top, left = n // columns * height, n % columns * (width + CONTACT_GAP)
+        sheet[top : top + piece.shape[0], left : left + piece.shape[1]] = piece
+    return sheet
+
+
+def write_contact(run: Path, step: int, rows: list[tuple[UInt8, ...]]) -> None:
+    """Keep a contact sheet as samples/contact-000123.png."""
+    storage.make_folder(run / "samples")
+    path = run / "samples" / CONTACT.format(f"{step:06d}")
+    images.write_image(path, contact_sheet(rows), overwrite=True)
 
 
 def write_sample(run: Path, step: int, sheet: UInt8) -> None:

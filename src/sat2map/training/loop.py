@@ -17,6 +17,7 @@ from sat2map import storage
 from sat2map.data.quarantine import QUARANTINE, write_quarantine
 from sat2map.errors import NothingToResume, RunExists
 from sat2map.training import checkpoint, development, journal, setup
+from sat2map.training.about import ABOUT, describe
 from sat2map.training.checkpoint import State
 from sat2map.training.guard.answer import answer, finish_going_back
 from sat2map.training.guard.glance import unsound
@@ -79,6 +80,11 @@ class Run:
         """Write a sheet of the same development pairs as ever: source, generated, target."""
         rows = development.panels(self.system, self.data, SAMPLES)
         journal.write_sample(self.folder, self.step, journal.sample_sheet(rows))
+
+    def contact(self) -> None:
+        """Write a sheet of many development pictures, small: the run's last word."""
+        rows = development.panels(self.system, self.data, journal.CONTACT_ROWS)
+        journal.write_contact(self.folder, self.step, rows)
 
     def save(self) -> None:
         """Commit a checkpoint, remember the best, thin out the rest."""
@@ -173,6 +179,8 @@ def train(
             start_from_bundle(work.system.players["generator"], start_from)
             work.guard.memory.fresh = False
         storage.write_text(run / "recipe.yaml", to_yaml(work.recipe))
+        about = describe(work.data, work.system.players["generator"])
+        storage.write_json(run / ABOUT, about)
         log = journal.Journal(run)
         try:
             log.rewind(work.step)
@@ -228,6 +236,8 @@ def _loop(work: Run, log: journal.Journal, on_progress: Progress) -> None:
         if due(part.checkpoint_every):
             alarm = work.look(log)
             work.save()
+            if work.seen >= total:
+                work.contact()
             write_report(work.folder, work.recipe, work.seconds)
             if alarm is not None and answer(work, log, alarm):
                 continue
@@ -240,7 +250,7 @@ def _loop(work: Run, log: journal.Journal, on_progress: Progress) -> None:
 
 
 def _note(work: Run, terms: Terms) -> str:
-    parts = [f"loss {terms['g']:.3f}"]
+    parts = [f"loss {terms['g']:.3f}", f"{work.seen / max(work.seconds, 1e-9):.1f} images/s"]
     if "miou6" in work.figures:
         parts.append(f"dev mIoU6 {work.figures['miou6']:.3f}, road F1 {work.figures['road_f1_3px']:.3f}")
     return ", ".join(parts)

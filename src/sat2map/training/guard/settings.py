@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-Action = Literal["off", "warn", "stop", "roll back"]
+Action = Literal["ignore", "warn", "stop", "roll back"]
 Images = Annotated[int, msgspec.Meta(ge=1)]
 
 # Kind of failure -> (what it is, what to try). The order is the order in which they are judged.

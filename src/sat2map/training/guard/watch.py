@@ -185,7 +185,7 @@ class Guard:
             return None
         self.memory.told.append(sign)
         kind = sign.partition(" of ")[0]
-        return None if self.part.action(kind) == "off" else self._alarm(kind, step, seen, evidence)
+        return None if self.part.action(kind) == "ignore" else self._alarm(kind, step, seen, evidence)
 
     def _alarm(self, kind: str, step: int, seen: int, evidence: str) -> Alarm:
         assert kind in KINDS, kind
