@@ -131,7 +131,7 @@ class Run:
         self.seconds, self.figures = state.seconds, state.figures
         self.looked = self.step if state.figures else -1
         self.scores = list(state.scores)
-        self.guard.restore(state.guard)
+        self.guard.restore(state.guard, state.seen)
         self.set_rates()
         self.best = _best_of(self.folder)
         self._remember_best(state)  # a kill may have come between the checkpoint and best.json

@@ -90,9 +90,15 @@ class Guard:
         self.memory = Memory()
         self._means = Means(part.memory)
 
-    def restore(self, memory: Memory) -> None:
-        """Go on from what a checkpoint remembers."""
+    def restore(self, memory: Memory, seen: int) -> None:
+        """Go on from what a checkpoint at `seen` images remembers.
+
+        One that remembers nothing (of a run from before there was a guard) gives a new period of grace, and nobody knows
+        from where its generator began.
+        """
         self.memory = memory
+        if not memory.means and seen:
+            memory.fresh, memory.judged_from = False, seen + self.part.grace
         self._means = Means(self.part.memory, memory.means)
 
     # -- taking in ------------------------------------------------------------------------------------------------
