@@ -303,14 +303,15 @@ def mismatch(lab: Lab, batch: Batch, seen: int) -> Batch:
     return batch._replace(target=to_tensor(np.stack(chosen)))
 
 
+LONGER = [*POOLED, "run.images=1600"]  # the seeds' failures come with time
 ANY = ("no convergence", "collapse", "divergence", "stalled", "past peak")
 LOST_GAME = ("no convergence", "collapse", "divergence", "past peak")
 FAILING: dict[str, Case] = {
-    "rate 0.01": Case(TESTS / "fails-rate-0.01.yaml", POOLED, None, ANY),
+    "rate 0.01": Case(TESTS / "fails-rate-0.01.yaml", LONGER, None, ANY),
     "rate 0.001 continued": Case(
-        TESTS / "fails-rate-0.001-continued.yaml", POOLED, None, ANY, after="rate 0.01"
+        TESTS / "fails-rate-0.001-continued.yaml", LONGER, None, ANY, after="rate 0.01"
     ),
-    "spread 0.2": Case(TESTS / "fails-spread-0.2.yaml", POOLED, None, ANY),
+    "spread 0.2": Case(TESTS / "fails-spread-0.2.yaml", LONGER, None, ANY),
     "NaN in a target": Case("pix2pix-paper", CLASSIC, poison(math.nan, "target"), ("not finite",)),
     "infinity in an input": Case("pix2pix-paper", CLASSIC, poison(math.inf, "source"), ("not finite",)),
     "rates x 300": Case("pix2pix-paper", CLASSIC, faster(300.0), ANY),

@@ -33,7 +33,10 @@ def write_report(run: Path, recipe: Recipe, seconds: float) -> None:
         _contact(run),
         page.section("Curves", _curves(log)),
         _made_with(run),
-        page.section("Recipe", f"<pre><code>{escape(to_yaml(recipe))}</code></pre>"),
+        page.section(
+            "Recipe",
+            f"<details><summary>all that was set</summary><pre><code>{escape(to_yaml(recipe))}</code></pre></details>",
+        ),
     ]
     text = page.page(f"{run.name} – training", filter(None, body), SCRIPT)
     storage.write_text(run / "report.html", text)

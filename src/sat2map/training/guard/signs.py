@@ -8,8 +8,6 @@ starts. The thresholds were set on recorded runs of small networks and confirmed
 
 import math
 
-import numpy as np
-
 from sat2map.training.guard.means import Means
 
 # Objective -> (discriminator's loss where it only guesses, generator's loss where a picture passes one time in 20).
@@ -19,9 +17,9 @@ GAMES: dict[str, tuple[float, float]] = {
     "hinge": (2.0, 1.0),
     "relativistic": (math.log(2), 3.0),
 }
-LOST = 0.05  # discriminator's loss, as a share of guessing: it is hardly ever wrong
+LOST = 0.04  # discriminator's loss, as a share of guessing: it is hardly ever wrong
 GUESSING = 1.5  # the same: worse than guessing, so the discriminator itself is broken
-SURGE = 1.5  # generator's adversarial loss over the lowest that its mean has been
+SURGE = 1.5  # generator's adversarial loss over the lowest that its mean has been, or over that of one in 20
 RICH = 0.04  # deviation of pictures that show something, in [-1, 1]: 5 grey levels
 EMPTY = 0.15  # contrast or variety of generated pictures, as a share of those of true ones
 DARK = 0.35  # brightness, as a share of that of true ones
@@ -149,7 +147,8 @@ def no_convergence(means: Means, who: str, objective: str, weight: float, figure
         return f"the discriminator's loss is {guessing:.0%} of guessing"
     lowest = means.stored[f"adversarial{who}"].lowest
     surged = lowest is not None and loss > SURGE * max(lowest / max(weight, 1e-12), 0.0)
-    if guessing < LOST and loss > GAMES[objective][1] and surged and np.isfinite(loss):
+    surged |= loss > SURGE * GAMES[objective][1]
+    if guessing < LOST and loss > GAMES[objective][1] and surged:
         return (
             f"the discriminator's loss is {guessing:.1%} of guessing and the generator's adversarial loss "
             f"{loss:.2f}"

@@ -93,8 +93,8 @@ class Guard:
     def restore(self, memory: Memory, seen: int) -> None:
         """Go on from what a checkpoint at `seen` images remembers.
 
-        One that remembers nothing (of a run from before there was a guard) gives a new period of grace, and nobody knows
-        from where its generator began.
+        One that remembers nothing (from before there was a guard) begins a new period of grace, and nobody knows from
+        where its generator began.
         """
         self.memory = memory
         if not memory.means and seen:
