@@ -54,10 +54,11 @@ class Gathering:
         copies: bool = True,
         on_progress: Progress = lambda done, total, note: None,
     ) -> None:
-        """At most `limit` files are fetched; files of a `Folder` are pointed to unless `copies`."""
+        """Stop when the collection holds `limit` files; files of a `Folder` are pointed to unless `copies`."""
         self._collection, self._provider, self._region = collection, provider, region
         self._limit, self._copies, self._progress = limit, copies, on_progress
         self._in_a_row = 0
+        self.held = sum(1 for photo in collection.photos.values() if photo.file)  # files in the collection
         self.result = Gathered()
 
     def run(self) -> Gathered:
@@ -90,7 +91,7 @@ class Gathering:
         return [p for p in photos if p.missing.startswith(FAILED) and p.key.startswith(mine)]
 
     def _is_full(self) -> bool:
-        return self._limit is not None and self.result.fetched >= self._limit
+        return self._limit is not None and self.held >= self._limit
 
     def _consider(self, photo: Photo) -> None:
         """Take a photo unless it is known or there is a reason not to ask for its file."""
@@ -113,6 +114,7 @@ class Gathering:
         try:
             found = self._with_file(photo)
             self.result.fetched += 1
+            self.held += 1
             self._in_a_row = 0
         except Gone as fact:
             found = msgspec.structs.replace(photo, missing=str(fact))

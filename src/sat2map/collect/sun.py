@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 RISE = -0.833  # degrees: refraction at the horizon, and half the sun's disc
 _EPOCH = datetime(2000, 1, 1, 12, tzinfo=UTC)  # J2000.0
+_DATE = 10  # characters
 _OBLIQUITY = 23.439  # degrees; its change of 0.0001 in a year is left out
 
 
@@ -38,12 +39,14 @@ def _position(days: float) -> tuple[float, float]:
 def instant(taken: str, longitude: float) -> tuple[datetime, bool] | None:
     """Return when a photo was taken, and whether its zone was guessed; None if it does not say.
 
-    `taken` is ISO 8601. Without a zone it is read as the mean solar time of the place, which clocks follow to an hour
-    or two.
+    A date alone does not say. `taken` is ISO 8601. Without a zone it is read as the mean solar time of the place,
+    which clocks follow to an hour or two.
     """
     try:
         when = datetime.fromisoformat(taken)
     except ValueError:
+        return None
+    if len(taken) <= _DATE:
         return None
     if when.tzinfo is not None:
         return when, False

@@ -1,7 +1,7 @@
 """What each stage decides of a photo, from what is known of it: pure functions. Reasons are `kind: details`."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sat2map.collect.funnel.settings import Settings
@@ -67,7 +67,9 @@ def daylight(photo: Photo, settings: Settings) -> Opinion:
     if found is None:
         return Opinion(not settings.dated, "no date")
     when, is_guessed = found
-    height = elevation(when, photo.longitude, photo.latitude)
+    # clocks without a zone may be ahead of the sun, in summer in the west of a zone by more than two hours
+    shifts = (0, 1, 2) if is_guessed else (0,)
+    height = max(elevation(when - timedelta(hours=h), photo.longitude, photo.latitude) for h in shifts)
     guess = ", zone guessed" if is_guessed else ""
     return PASSED if height >= settings.sun else Opinion(False, f"sun too low: {height:.0f} degrees{guess}")
 

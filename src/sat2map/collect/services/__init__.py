@@ -1,0 +1,1 @@
+"""Services on the network that know geotagged photos: VK, Wikimedia Commons, Panoramax and other STAC APIs."""
