@@ -42,12 +42,12 @@ def data_uri(kind: str, content: bytes) -> str:
 
 def style(width: int, widest: str) -> str:
     """Return the style sheet; `width` is that of the pictures in pixels, `widest` a length in CSS."""
-    return filled((HERE / "slider.css").read_text("utf-8"), {"width": str(width), "widest": widest})
+    return filled((HERE / "style.css").read_text("utf-8"), {"width": str(width), "widest": widest})
 
 
 def script() -> str:
     """Return the script that moves the line and chooses the layer."""
-    return (HERE / "slider.js").read_text("utf-8")
+    return (HERE / "script.js").read_text("utf-8")
 
 
 def markup(source: str, layers: Sequence[Layer], width: int, height: int, more: str = "") -> str:
