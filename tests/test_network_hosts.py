@@ -2,6 +2,9 @@
 
 import base64
 import logging
+import shutil
+import ssl
+import subprocess
 import traceback
 from urllib.parse import quote
 
@@ -228,3 +231,71 @@ def test_a_server_without_tls_is_no_server_with_it():
         with asking, pytest.raises(DownloadFailed) as caught:
             asking.get(url)
     assert CANARY not in "".join(traceback.format_exception(caught.value))
+
+
+# -- encryption and proxies -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A certificate for `localhost` that signs itself, and its key, in one file."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl here: it makes the certificate of the test")
+    path = tmp_path / "both.pem"
+    subprocess.run(
+        [
+            openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+            "-addext", "subjectAltName=DNS:localhost", "-keyout", path, "-out", tmp_path / "cert.pem",
+        ],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    path.write_bytes(path.read_bytes() + (tmp_path / "cert.pem").read_bytes())
+    return path
+
+
+def test_certificates_are_checked_against_the_name_and_not_the_number(certificate, monkeypatch):
+    """The connection goes to the address that was checked, and the certificate must be for the name all the same."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server = Server(always(b"private"), FakeClock())
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    with server:
+        urls = {
+            name: f"https://{name}:{server.port}/?key={CANARY}" for name in ("localhost", "other.example")
+        }
+        rules = HostRules(
+            urls.values(), [f"other.example:{server.port}"], resolver=lambda host, port: ["127.0.0.1"]
+        )
+        with (
+            Client(rules, clock=server.clock) as asking,
+            pytest.raises(DownloadFailed, match="certificate") as caught,
+        ):
+            asking.get(urls["localhost"])
+        assert CANARY not in "".join(traceback.format_exception(caught.value))
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        with Client(rules, clock=server.clock) as asking:
+            assert asking.get(urls["localhost"]).body == b"private"
+            with pytest.raises(DownloadFailed, match="certificate of other"):
+                asking.get(urls["other.example"])
+        assert len(server.seen) == 1, "only the one that was valid"
+
+
+def test_a_proxy_of_the_environment_is_used_and_looks_up_names_itself(monkeypatch):
+    def nobody(host: str, port: int) -> list[str]:
+        raise OSError("no such name in this network")
+
+    with Server(always(b"by proxy"), FakeClock()) as proxy, Server(always(b"direct"), FakeClock()) as direct:
+        monkeypatch.setenv("http_proxy", proxy.url())
+        monkeypatch.delenv("no_proxy", raising=False)
+        urls = ["http://tiles.example/1", "http://10.0.0.1/"]
+        rules = HostRules([urls[0], direct.url()], resolver=nobody)
+        with Client(rules, clock=proxy.clock) as asking:
+            assert asking.get(urls[0]).body == b"by proxy"
+            assert asking.get(direct.url()).body == b"direct", "this machine needs no proxy"
+            with pytest.raises(BadAddress, match="did not name"):
+                asking.get(urls[1])
+            monkeypatch.setenv("no_proxy", "tiles.example")
+            with pytest.raises(DownloadFailed, match="no host tiles"):
+                asking.get(urls[0])
+        assert [seen.path for seen in proxy.seen] == ["http://tiles.example/1"]

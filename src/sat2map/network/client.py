@@ -16,7 +16,7 @@ from sat2map.network.cache import Cache, Entry
 from sat2map.network.hosts import HostRules
 from sat2map.network.pace import PASSING, Clock, Pace, RetryBudget, Waiting, pause, retry_after
 from sat2map.network.secrets import Secrets
-from sat2map.network.transport import CHUNK, Broken, Transport, Unconnected
+from sat2map.network.transport import CHUNK, Broken, Transport, Unconnected, proxy_for
 
 AGENT = f"sat2map/{sat2map.__version__} (map making tool; polite, cached, rate-limited)"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -205,7 +205,7 @@ class Client:
         headers = {"User-Agent": AGENT, "Accept": "*/*", "Accept-Encoding": "gzip"}
         headers |= kept[0].conditions if kept else {}
         headers |= self._own if address.origin in self._homes else {}
-        places = self._rules.addresses(address)
+        places = self._rules.addresses(address) if not proxy_for(address) else self._rules.by_proxy(address)
         for number, place in enumerate(places, 1):
             self._pace(address.host).wait()
             self._budget.request()
@@ -246,7 +246,11 @@ class Client:
                     "Check that it is the right address",
                 )
             fields = {name.lower(): value for name, value in response.headers.items()}
-            if response.status == 200 and not body and not {"content-length", "transfer-encoding"} & set(fields):
+            if (
+                response.status == 200
+                and not body
+                and not {"content-length", "transfer-encoding"} & set(fields)
+            ):
                 raise Broken("the connection ended before the answer did")  # maybe within its headers
             return Reply(response.status, bytes(body), fields)
 

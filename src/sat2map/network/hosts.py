@@ -85,6 +85,16 @@ class HostRules:
                 self._pins[key] = self._looked_up(address)
             return self._pins[key]
 
+    def by_proxy(self, address: Address) -> list[str]:
+        """Return what stands for the proxy, after the checks that are possible where it looks up the names.
+
+        Raises BadAddress if the host was not named, or if it is a private address itself.
+        """
+        self.check(address)
+        if _is_literal(address.host):
+            self.addresses(address)
+        return [""]
+
     def forget(self, address: Address) -> None:
         """Look a host up anew, and check it anew, the next time: it no longer answers where it was."""
         with self._lock:

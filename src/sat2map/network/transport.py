@@ -138,6 +138,7 @@ class Transport:
     ) -> Iterator[urllib3.BaseHTTPResponse]:  # fmt: skip
         """Send a GET request to the network address `place` and yield the answer, whose body is still to be read.
 
+        An empty `place` stands for the proxy that the environment names, which looks up names itself.
         Times are seconds: until there is a connection, without a byte, and for everything after the connection. Raises
         Broken, also for what goes wrong while the body is read, and DownloadFailed for a certificate that is not valid.
         """
@@ -148,7 +149,7 @@ class Transport:
             try:
                 response = self._pool(address, place).urlopen(
                     "GET",
-                    address.target,
+                    address.url if address.scheme == "http" and not place else address.target,
                     headers={"Host": address.authority, **headers},
                     redirect=False,
                     retries=False,
@@ -157,7 +158,9 @@ class Transport:
                     timeout=urllib3.Timeout(connect=connect, read=silence),
                 )
                 yield response
-                if guard.has_fired:  # a connection that ends in the headers looks like an answer without a body
+                if (
+                    guard.has_fired
+                ):  # a connection that ends in the headers looks like an answer without a body
                     raise Broken(f"no whole answer within {total:.0f} s")
                 is_whole = True
             except (HTTPError, OSError) as error:
@@ -187,18 +190,24 @@ class Transport:
         return Broken(f"the connection to {address.authority} failed ({kind})")
 
     def _pool(self, address: Address, place: str) -> Any:
-        """Return this thread's pool for a host at one network address, or by way of the proxy in the environment."""
+        """Return this thread's pool for a host at one network address, or by way of the proxy if that is empty."""
         key = (*address.origin, place)
         if key not in self._local.pools:
-            proxy = getproxies().get(address.scheme, "")
-            if proxy and place not in ("127.0.0.1", "::1") and not proxy_bypass(address.host):
-                manager = urllib3.ProxyManager(proxy, ssl_context=self._tls)
+            if place:
+                tls = {"ssl_context": self._tls, "server_hostname": address.host}  # what the certificate is for
+                options = tls if address.scheme == "https" else {}
+                self._local.pools[key] = self._local.classes[address.scheme](place, address.port, **options)
+            else:
+                manager = urllib3.ProxyManager(proxy_for(address), ssl_context=self._tls)
                 manager.pool_classes_by_scheme = self._local.classes
                 self._local.pools[key] = manager.connection_from_host(
                     address.host, address.port, address.scheme
                 )
-            else:
-                names = {"server_hostname": address.host, "assert_hostname": address.host}
-                options = {"ssl_context": self._tls, **names} if address.scheme == "https" else {}
-                self._local.pools[key] = self._local.classes[address.scheme](place, address.port, **options)
         return self._local.pools[key]
+
+
+def proxy_for(address: Address) -> str:
+    """Return the proxy that the environment names for an address, empty for none; never one for this machine itself."""
+    if address.host in ("localhost", "127.0.0.1", "::1") or proxy_bypass(address.host):
+        return ""
+    return getproxies().get(address.scheme, "")
