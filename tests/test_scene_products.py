@@ -270,7 +270,7 @@ def test_options_of_scenes_are_refused_where_they_mean_nothing(tmp_path, capsys)
     out, png = str(tmp_path / "out.tif"), str(tmp_path / "out.png")
     for arguments, says in [
         ([str(tmp_path / "photo.png"), png, "--bidx", "1"], "--bidx"),
-        ([str(source), png, "--resume"], "--resume"),
+        ([str(tmp_path / "photo.png"), png, "--resume"], "--resume"),
         ([str(tmp_path / "photo.png")], "OUT"),
         ([str(source), out, "--scale", "5,5"], "--scale"),
         ([str(source), out, "--scale", "0,nan"], "--scale"),
