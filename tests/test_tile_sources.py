@@ -517,7 +517,6 @@ def test_translating_tiles_is_translating_their_mosaic(tmp_path, model, capsys):
 
 def test_a_second_map_of_the_same_area_asks_nobody(tmp_path, model):
     at = world(2, 2)
-    tiles = serving(at)
 
     def answer(handler, seen, number):
         body = at.tile(*tileserver.xyz(seen.path))
@@ -539,7 +538,35 @@ def test_a_second_map_of_the_same_area_asks_nobody(tmp_path, model):
         assert len(server.seen) == 4
         assert run("translate", common[0], tmp_path / "c.tif", *common[1:], "--no-cache") == 0
         assert len(server.seen) == 8
-    del tiles
+
+
+def test_tiles_become_tiles_with_their_attribution(tmp_path, model):
+    at = world(2, 2)
+    with Server(serving(at)) as server:
+        command = [
+            "translate",
+            server.url("/{z}/{x}/{y}"),
+            f"{tmp_path / 'map'}/",
+            "--zoom",
+            f"16-{ZOOM}",
+            "--rate",
+            100,
+        ]
+        command += [
+            "--bbox",
+            ",".join(map(repr, at.bbox(20))),
+            "--model",
+            model,
+            "-q",
+            "--attribution",
+            "© A & <B>",
+        ]
+        assert run(*command) == 0
+        assert {seen.path.split("/")[1] for seen in server.seen} == {str(ZOOM)}, "the largest zoom is fetched"
+    said = json.loads((tmp_path / "map" / "tiles.json").read_text("utf-8"))
+    assert said["attribution"] == "© A &amp; &lt;B&gt;"
+    assert (said["minzoom"], said["maxzoom"]) == (16, ZOOM)
+    assert (tmp_path / "map" / str(ZOOM) / str(COL) / f"{ROW}.png").is_file()
 
 
 def test_a_token_stays_in_the_environment(tmp_path, model, capsys, monkeypatch):

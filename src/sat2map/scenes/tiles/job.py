@@ -5,6 +5,7 @@ no more than one of them, and the tiles get their names when all are there. The 
 grows with the number of zooms and not with the scene.
 """
 
+import html
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -23,6 +24,7 @@ from sat2map.scenes import raster
 from sat2map.scenes.blocks import BlockStore
 from sat2map.scenes.job import NOTICE, SceneOptions, digest, key_of
 from sat2map.scenes.preview import SOURCE, about_scene, preview_path, write_preview
+from sat2map.scenes.raster.origin import COPYRIGHT
 from sat2map.scenes.resolution import WORTH_A_NOTICE
 from sat2map.scenes.sketch import Sketch
 from sat2map.scenes.tiles.building import VALID, build
@@ -206,6 +208,8 @@ def _tilesets(
             "sat2map_zoom": str(scene.zoom),
             JOB: digest(key),
         }
+        if COPYRIGHT in scene.origin:
+            more["attribution"] = html.escape(scene.origin[COPYRIGHT], quote=False)  # viewers show it as HTML
         if name == "classes" and card.palette:
             more["sat2map_classes"] = ",".join(f"{n}={label}" for n, label in enumerate(card.palette.names))
         sets[name] = Tileset(f"{out.stem} {name}", NOTICE, zooms, scene.extent, more)

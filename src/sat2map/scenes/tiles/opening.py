@@ -24,6 +24,7 @@ class Opened:
         self.pixels = raster.RasterSource(dataset, name, card.bands, **read)
         self.extent: Degrees = raster.extent(dataset)
         self.place = raster.Place.of(dataset, name)
+        self.origin = raster.origin_of(dataset, name)
         self.metres = raster.metres_per_pixel(self.place)
         self.notices: list[str] = []
         self.lock = threading.RLock()

@@ -59,7 +59,7 @@ class MercatorScene:
     ) -> None:
         """`kept`: how many computed cells are remembered."""
         self.card, self.zoom, self.products = translator.card, zoom, tuple(products)
-        self.extent, self.notices = opened.extent, opened.notices
+        self.extent, self.notices, self.origin = opened.extent, opened.notices, opened.origin
         self.data = mercator.window_of(opened.extent, zoom)
         self.side = cell_side(self.card)
         self.scene, self.scene_metres = opened.pixels, opened.size
