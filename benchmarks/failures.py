@@ -5,8 +5,8 @@ setting that failed elsewhere, or a change of a network, its optimiser, a batch 
 """
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from sat2map import losses, palette
 from sat2map.data.batches import Batch, BatchMaker, to_tensor
+from sat2map.images import write_image
 from sat2map.palette import MAPS, Palette
-from sat2map.training import pix2pix
+from sat2map.training import loop, pix2pix
 from sat2map.training.guard.watch import Alarm, guard_of
 from sat2map.training.pix2pix import Objective, Pix2Pix
 from sat2map.training.player import Player
@@ -303,7 +304,7 @@ def mismatch(lab: Lab, batch: Batch, seen: int) -> Batch:
     return batch._replace(target=to_tensor(np.stack(chosen)))
 
 
-LONGER = [*POOLED, "run.images=1600"]  # the seeds' failures come with time
+LONGER = [*POOLED, "run.images=1200"]  # the seeds' failures come with time
 ANY = ("no convergence", "collapse", "divergence", "stalled", "past peak")
 LOST_GAME = ("no convergence", "collapse", "divergence", "past peak")
 FAILING: dict[str, Case] = {
@@ -359,3 +360,42 @@ HEALTHY: dict[str, Case] = {
     "palette, hinge": Case("carto", HINGE),
     "likeness alone": Case("pix2pix-paper", [*CLASSIC, "objective.adversarial=none", "discriminator=null"]),
 }
+
+# -- going back ---------------------------------------------------------------------------------------------------
+
+BACK_FAULT = 330  # images after which weights are spoilt
+BACK = [
+    *CLASSIC[:4], "run.images=640", *GUARD, *CLASSIC[-4:], "data.development=0.1", "run.checkpoint_every=64",
+    "run.sample_every=640", "run.log_every=32", "run.threads=1",
+]  # fmt: skip
+
+
+def write_pairs(folder: Path, count: int = PAIRS) -> None:
+    """Invented pairs as a set in the `maps` layout, for runs with a folder."""
+    (folder / "train").mkdir(parents=True)
+    for number in range(count):
+        write_image(
+            folder / "train" / f"{number}.png", np.concatenate(invented_pair(number), 1), overwrite=False
+        )
+
+
+@contextmanager
+def spoiling(fault: str) -> Iterator[None]:
+    """Noise on all weights of a run's generator: `once`, or in every step while rates are what the recipe says."""
+    straight, spoilt = loop.Run.advance, []
+
+    def advance(self: loop.Run) -> tuple[dict[str, float], Alarm | None]:
+        generator = self.system.players["generator"]
+        again = fault != "once" and generator.optimiser.scale == 1.0
+        if self.seen >= BACK_FAULT and (again or not spoilt):
+            spoilt.append(self.seen)
+            with torch.no_grad():
+                for kernel in generator.network.parameters():
+                    kernel.add_(torch.randn_like(kernel) * (0.5 if fault == "once" else 0.05))
+        return straight(self)
+
+    loop.Run.advance = advance  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        loop.Run.advance = straight  # type: ignore[method-assign]

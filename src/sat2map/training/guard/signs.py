@@ -20,6 +20,13 @@ GAMES: dict[str, tuple[float, float]] = {
 LOST = 0.04  # discriminator's loss, as a share of guessing: it is hardly ever wrong
 GUESSING = 1.5  # the same: worse than guessing, so the discriminator itself is broken
 SURGE = 1.5  # generator's adversarial loss over the lowest that its mean has been, or over that of one in 20
+IDLE = 0.03  # the same: not to be told from guessing
+SCALES = {
+    "bce": 4.0,
+    "lsgan": 1.0,
+    "hinge": 2.0,
+    "relativistic": 4.0,
+}  # about what a sure judgement differs by
 RICH = 0.04  # deviation of pictures that show something, in [-1, 1]: 5 grey levels
 EMPTY = 0.15  # contrast or variety of generated pictures, as a share of those of true ones
 DARK = 0.35  # brightness, as a share of that of true ones
@@ -145,6 +152,14 @@ def no_convergence(means: Means, who: str, objective: str, weight: float, figure
         )
     if guessing > GUESSING:
         return f"the discriminator's loss is {guessing:.0%} of guessing"
+    knew = means.stored[f"d{who}"].lowest
+    if (
+        abs(guessing - 1) < IDLE
+        and abs(figures.get("preference", 1.0)) < IDLE * SCALES[objective]
+        and knew is not None
+        and knew < 0.5 * GAMES[objective][0]
+    ):
+        return "the discriminator, which could tell generated pictures from true ones, only guesses now"
     lowest = means.stored[f"adversarial{who}"].lowest
     surged = lowest is not None and loss > SURGE * max(lowest / max(weight, 1e-12), 0.0)
     surged |= loss > SURGE * GAMES[objective][1]
