@@ -101,6 +101,11 @@ def houses(lots: Lots, dice: Dice) -> list[House]:
     return found
 
 
+def _joint(lots: Lots) -> Floats:
+    """(N,) share of a lot's width that is left free beside attached houses: 4 cm, for walls between lots may bend."""
+    return 0.04 / lots.sizes()[0]
+
+
 def rows(lots: Lots, dice: Dice) -> list[House]:
     """Attached houses, wall to wall; now and then a gap."""
     count = len(lots)
@@ -110,7 +115,8 @@ def rows(lots: Lots, dice: Dice) -> list[House]:
     front = dice.between(1.5, 5.0)
     depth = dice.between(12, 16) + np.where(dice.rolls(count) < 0.3, dice.spread(1, 4, count), 0)
     y0 = np.full(count, front) / deep
-    quads = lots.quads(np.zeros(count), np.ones(count), y0, np.minimum(y0 + depth / deep, 0.96))
+    joint = _joint(lots)
+    quads = lots.quads(joint, 1 - joint, y0, np.minimum(y0 + depth / deep, 0.96))
     built = dice.rolls(count) < 0.93
     height = dice.between(7, 12) + np.where(dice.rolls(count) < 0.2, 3.0, 0.0)
     plans = ("block", "block", "ell", "ell, mirrored") if dice.roll() < 0.6 else ("block",)
@@ -126,7 +132,8 @@ def perimeter(lots: Lots, dice: Dice) -> list[House]:
     _, deep = lots.sizes()
     share = np.clip(dice.spread(0.55, 0.97, count), 0, 1 - 2.0 / deep)
     zero = np.full(count, dice.between(0.2, 1.0)) / deep
-    quads = lots.quads(np.zeros(count), np.ones(count), zero, np.maximum(share, zero + 0.1))
+    joint = _joint(lots)
+    quads = lots.quads(joint, 1 - joint, zero, np.maximum(share, zero + 0.1))
     built = dice.rolls(count) < 0.95
     plans = ("block", "waisted", "waisted", "ell", "ell, mirrored", "notched", "you", "aitch")
     return _placed(

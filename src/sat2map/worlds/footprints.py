@@ -67,6 +67,22 @@ def drawn(plan: Floats, quad: Floats) -> Floats:
     return np.asarray((1 - y) * ((1 - x) * quad[0] + x * quad[1]) + y * ((1 - x) * quad[3] + x * quad[2]))
 
 
+def rims(quads: Floats) -> Floats:
+    """(N, 20, 2) points all along the sides of quadrilaterals (N, 4, 2)."""
+    t = np.linspace(0, 1, 6)[:-1, None]
+    after = np.roll(quads, -1, axis=1)
+    return np.asarray((quads[:, :, None] + t * (after - quads)[:, :, None]).reshape(len(quads), 20, 2))
+
+
+def distances(points: Floats, line: Floats) -> Floats:
+    """(...) metres from points (..., 2) to a line (n, 2)."""
+    start, span = line[:-1], np.diff(line, axis=0)
+    away = points[..., None, :] - start
+    share = (away * span).sum(-1) / np.maximum((span * span).sum(-1), 1e-12)
+    rest = away - np.clip(share, 0, 1)[..., None] * span
+    return np.asarray(np.sqrt((rest * rest).sum(-1).min(-1)))
+
+
 def apart(quads: Floats, tolerance: float) -> npt.NDArray[np.bool_]:
     """(N,) which of some convex quadrilaterals (N, 4, 2) to keep so that none overlap: the first of any two.
 

@@ -1,11 +1,13 @@
 """What grows and what stands around: parks with paths, trees, cars. Points are (N, ...) arrays of world metres."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from sat2map.worlds.chance import Dice, Floats
 from sat2map.worlds.footprints import straightened
 from sat2map.worlds.lots import Frame
-from sat2map.worlds.shapes import CARPARK, PATH, PITCH, POND, SERVICE, Shapes
+from sat2map.worlds.shapes import CARPARK, PATH, PITCH, POND, SERVICE, Ints, Shapes
 
 Area = tuple[int, Floats]  # ground, ring
 
@@ -108,50 +110,67 @@ def car_park(frame: Frame, dice: Dice) -> tuple[list[Area], Floats]:
     return areas, np.concatenate(cars)
 
 
+class _Spots(NamedTuple):
+    """Places along lines."""
+
+    xy: Floats  # (N, 2)
+    ahead: Floats  # (N, 2) unit vectors
+    line: Ints  # (N,)
+
+
+def _spots(lines: Shapes, spacing: float, margin: float, share: Floats, jitter: Floats, dice: Dice) -> _Spots:
+    """A share (one number per line) of the places `spacing` metres apart on lines, `margin` metres from their ends.
+
+    Each is moved along by a part of the spacing between the two numbers in `jitter`.
+    """
+    inner = np.ones(len(lines.xy), bool)
+    inner[lines.starts[1:] - 1] = False
+    begin = np.flatnonzero(inner)
+    owner = lines.owners()[begin]
+    step = lines.xy[begin + 1] - lines.xy[begin]
+    length = np.hypot(step[:, 0], step[:, 1])
+    total = np.bincount(owner, length, len(lines))
+    counts = np.maximum((total - 2 * margin) // spacing, 0).astype(np.int64)
+    line = np.repeat(np.arange(len(lines)), counts)
+    number = np.arange(len(line)) - np.repeat(np.cumsum(counts) - counts, counts)
+    at = margin + spacing * (number + dice.spread(jitter[0], jitter[1], len(line)))
+    chosen = dice.rolls(len(line)) < share[line]
+    line, at = line[chosen], at[chosen]
+    # all lines end to end: a place on one of them is a distance from the very first point
+    before = np.concatenate([[0.0], np.cumsum(total)])[line]
+    way = np.concatenate([[0.0], np.cumsum(length)])
+    segment = np.clip(np.searchsorted(way, before + at, side="right") - 1, 0, len(length) - 1)
+    ahead = step[segment] / np.maximum(length[segment], 1e-9)[:, None]
+    return _Spots(lines.xy[begin[segment]] + (before + at - way[segment])[:, None] * ahead, ahead, line)
+
+
 def cars_along(streets: Shapes, widths: Floats, parked: Floats, driving: Floats, dice: Dice) -> Floats:
     """(N, 4) cars on lines: parked at both kerbs and driving on both sides, by shares of the places that there are."""
     found = [np.empty((0, 4))]
-    for line, width, at_kerb, moving in zip(streets, widths, parked, driving, strict=True):
-        way = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
-        for share, aside, spacing in (
-            (at_kerb, width / 2 - 1.15, 6.4),
-            (at_kerb, -width / 2 + 1.15, 6.4),
-            (moving, width / 4 - 0.3, 19.0),
-            (moving, -width / 4 + 0.3, 19.0),
-        ):
-            count = int((way[-1] - 26) // spacing)
-            if count < 1 or share <= 0:
-                continue
-            at = 13 + spacing * (np.arange(count) + dice.spread(0.3, 0.7, count))
-            at = at[dice.rolls(count) < share]
-            x, y = np.interp(at, way, line[:, 0]), np.interp(at, way, line[:, 1])
-            step = np.clip(np.searchsorted(way, at) - 1, 0, len(line) - 2)
-            ahead = line[step + 1] - line[step]
-            heading = np.arctan2(ahead[:, 1], ahead[:, 0])
-            found.append(
-                np.column_stack(
-                    [x - aside * np.sin(heading), y + aside * np.cos(heading), heading, dice.rolls(len(at))]
-                )
-            )
+    if not len(streets):
+        return found[0]
+    for share, aside, spacing in (
+        (parked, widths / 2 - 1.15, 6.4),
+        (parked, 1.15 - widths / 2, 6.4),
+        (driving, widths / 4 - 0.3, 19.0),
+        (driving, 0.3 - widths / 4, 19.0),
+    ):
+        spots = _spots(streets, spacing, 13.0, share, np.array([0.3, 0.7]), dice)
+        xy = spots.xy + aside[spots.line, None] * np.stack([-spots.ahead[:, 1], spots.ahead[:, 0]], -1)
+        heading = np.arctan2(spots.ahead[:, 1], spots.ahead[:, 0])
+        found.append(np.column_stack([xy, heading, dice.rolls(len(xy))]))
     return np.concatenate(found)
 
 
 def trees_along(streets: Shapes, widths: Floats, share: float, dice: Dice) -> Floats:
     """(N, 2) places of street trees behind both kerbs."""
     found = [np.empty((0, 2))]
-    for line, width in zip(streets, widths, strict=True):
-        way = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
-        count = int((way[-1] - 24) // 9)
-        for side in (-1, 1):
-            if count < 1:
-                continue
-            at = 12 + 9 * (np.arange(count) + dice.spread(0.2, 0.8, count))
-            at = at[dice.rolls(count) < share]
-            step = np.clip(np.searchsorted(way, at) - 1, 0, len(line) - 2)
-            ahead = line[step + 1] - line[step]
-            ahead = ahead / np.maximum(np.hypot(ahead[:, 0], ahead[:, 1]), 1e-9)[:, None]
-            xy = np.stack([np.interp(at, way, line[:, n]) for n in (0, 1)], -1)
-            found.append(xy + side * (width / 2 + 1.9) * np.stack([-ahead[:, 1], ahead[:, 0]], -1))
+    if not len(streets):
+        return found[0]
+    for side in (-1.0, 1.0):
+        spots = _spots(streets, 9.0, 12.0, np.full(len(streets), share), np.array([0.2, 0.8]), dice)
+        aside = side * (widths / 2 + 1.9)[spots.line, None]
+        found.append(spots.xy + aside * np.stack([-spots.ahead[:, 1], spots.ahead[:, 0]], -1))
     return np.concatenate(found)
 
 

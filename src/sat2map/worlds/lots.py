@@ -55,18 +55,20 @@ class Frame(NamedTuple):
             return None
         return self.sub(p0, p1, q0, q1)
 
-    def outline(self) -> Floats:
-        """(n, 2) ring along the sides, with the patch's bends."""
+    def sides(self) -> list[Floats]:
+        """Bottom, right, top and left side as lines, anticlockwise, with the patch's bends."""
         a = np.concatenate([[self.a0], _between(self.a0, self.a1), [self.a1]])
         b = np.concatenate([[self.b0], _between(self.b0, self.b1), [self.b1]])
-        return np.concatenate(
-            [
-                self.patch.at(a[:-1], np.full(len(a) - 1, self.b0)),
-                self.patch.at(np.full(len(b) - 1, self.a1), b[:-1]),
-                self.patch.at(a[:0:-1], np.full(len(a) - 1, self.b1)),
-                self.patch.at(np.full(len(b) - 1, self.a0), b[:0:-1]),
-            ]
-        )
+        return [
+            self.patch.at(a, np.full(len(a), self.b0)),
+            self.patch.at(np.full(len(b), self.a1), b),
+            self.patch.at(a[::-1], np.full(len(a), self.b1)),
+            self.patch.at(np.full(len(b), self.a0), b[::-1]),
+        ]
+
+    def outline(self) -> Floats:
+        """(n, 2) ring along the sides."""
+        return np.concatenate([side[:-1] for side in self.sides()])
 
 
 def _between(low: float, high: float) -> Floats:
@@ -119,8 +121,12 @@ def joined_lots(parts: list[Lots]) -> Lots:
 def frame_of(patch: Patch, block: Block) -> Frame | None:
     """The part of a block that may be built on: behind kerb and pavement."""
     a0, a1, b0, b1 = block.rect
-    clear = [WIDTHS[ARTERIAL if wide else STREET] / 2 + PAVEMENT for wide in block.wide]
-    return Frame(patch, a0, a1, b0, b1).shrunk(*clear)
+    return Frame(patch, a0, a1, b0, b1).shrunk(*(half + PAVEMENT for half in half_widths(block)))
+
+
+def half_widths(block: Block) -> list[float]:
+    """Half the width of the street on each of a block's four sides."""
+    return [WIDTHS[ARTERIAL if wide else STREET] / 2 for wide in block.wide]
 
 
 def _row(frame: Frame, side: int, p: tuple[float, float], depth: float, width: float, dice: Dice) -> Lots:

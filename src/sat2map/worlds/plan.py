@@ -7,7 +7,7 @@ import numpy as np
 
 from sat2map.worlds.chance import Dice, Floats
 from sat2map.worlds.district import District, make_district
-from sat2map.worlds.footprints import apart
+from sat2map.worlds.footprints import apart, rims
 from sat2map.worlds.greenery import cars_along, trees_along
 from sat2map.worlds.lattice import Bounds, EdgeKey, Lattice
 from sat2map.worlds.shapes import (
@@ -82,11 +82,11 @@ def district_plan(lattice: Lattice, i: int, j: int) -> Plan:
     dice = Dice(terrain.town.seed, 100, i, j)
     houses = built.houses
     if houses:
-        rims = _rims(np.stack([house.quad for house in houses]))
-        dry = terrain.shore(rims).min(1) > KERB
+        around = rims(np.stack([house.quad for house in houses]))
+        dry = terrain.shore(around).min(1) > KERB
         houses = [house for house, keep in zip(houses, dry, strict=True) if keep]
     if houses:
-        clear = apart(np.stack([house.quad for house in houses]), 0.01)
+        clear = apart(np.stack([house.quad for house in houses]), 0.0)
         houses = [house for house, keep in zip(houses, clear, strict=True) if keep]
     buildings = gathered(
         [house.ring for house in houses],
@@ -123,13 +123,6 @@ def district_plan(lattice: Lattice, i: int, j: int) -> Plan:
         cars,
         no_shapes(depth="int64"),
     )
-
-
-def _rims(quads: Floats) -> Floats:
-    """(N, 20, 2) points all along the sides of rectangles (N, 4, 2)."""
-    t = np.linspace(0, 1, 6)[:-1, None]
-    after = np.roll(quads, -1, axis=1)
-    return (quads[:, :, None] + t * (after - quads)[:, :, None]).reshape(len(quads), 20, 2)
 
 
 def _driest(terrain: Terrain, rings: Sequence[Floats]) -> Floats:

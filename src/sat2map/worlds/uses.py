@@ -7,8 +7,9 @@ import numpy as np
 from sat2map.worlds import building, greenery
 from sat2map.worlds.building import House
 from sat2map.worlds.chance import Dice, Floats, noise
-from sat2map.worlds.district import Block, District, Spur
-from sat2map.worlds.lots import PAVEMENT, Frame, Lots, frame_of, rows_of_lots, strips
+from sat2map.worlds.district import Block, District, Spur, spur_line
+from sat2map.worlds.footprints import distances, rims
+from sat2map.worlds.lots import PAVEMENT, Frame, Lots, frame_of, half_widths, rows_of_lots, strips
 from sat2map.worlds.shapes import (
     COURT,
     GARDEN,
@@ -71,6 +72,7 @@ def build_blocks(terrain: Terrain, district: District) -> Built:
     built = Built()
     spurs = dict(district.spurs)
     for number, block in enumerate(district.blocks):
+        first = len(built.houses)
         frame = frame_of(district.patch, block)
         if frame is None:
             continue
@@ -88,7 +90,22 @@ def build_blocks(terrain: Terrain, district: District) -> Built:
                 use_block(terrain, part, fronts, use, dice, built)
         else:
             use_block(terrain, frame, block.fronts, use, dice, built)
+        built.houses[first:] = _off_the_street(built.houses[first:], district, block, spurs.get(number))
     return built
+
+
+def _off_the_street(houses: list[House], district: District, block: Block, spur: Spur | None) -> list[House]:
+    """Leave out houses that a bent street comes too near to."""
+    if not houses:
+        return houses
+    a0, a1, b0, b1 = block.rect
+    lines = list(zip(Frame(district.patch, a0, a1, b0, b1).sides(), half_widths(block), strict=True))
+    if spur:
+        axis = spur_line(district.patch, spur)
+        lines += [(axis, WIDTHS[STREET] / 2), (axis[[-1, -1]], TURNING)]
+    points = rims(np.stack([house.quad for house in houses]))
+    clear = np.stack([distances(points, line).min(1) > half + 0.8 for line, half in lines]).all(0)
+    return [house for house, keep in zip(houses, clear, strict=True) if keep]
 
 
 def around_spur(frame: Frame, block: Block, spur: Spur) -> list[tuple[Frame, tuple[bool, bool, bool, bool]]]:
