@@ -64,6 +64,7 @@ def application(service: Service) -> App:
         Route("/jobs/{job}", made.cancel, methods=["DELETE"]),
         Route("/jobs/{job}/events", made.events),
         Route("/jobs/{job}/{result}", made.result),
+        Route("/towns/{style}/{seed}/{picture}.png", service.towns.answer),
         Route("/healthz", state.health),
         Route("/readyz", state.ready),
         Route("/metrics", state.metrics),

@@ -1,9 +1,5 @@
 """Routes of tiles and of the documents that describe them."""
 
-import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -17,13 +13,9 @@ from sat2map.serve.problems import of_error, problem
 from sat2map.serve.service import Service
 from sat2map.serve.supervisor import WorkerLost, WorkFailed
 from sat2map.serve.tilecache import Entry, entry_of
+from sat2map.serve.waiting import ClientGone, while_wanted
 
-Result = TypeVar("Result")
 _NUMBER = 10  # digits
-
-
-class ClientGone(Exception):
-    """Nobody waits for the answer any more."""
 
 
 class LayerRoutes:
@@ -115,23 +107,3 @@ class LayerRoutes:
 
 def _key(layer: Layer, kind: str) -> str:
     return layer.digest if kind == "png" else f"{layer.digest}.{kind}"
-
-
-async def while_wanted(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
-    """Return what `work` gives; cancel it when the client leaves, and raise ClientGone."""
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_gone(request))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ClientGone
-    finally:
-        gone.cancel()
-        if not task.done():
-            task.cancel()
-
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

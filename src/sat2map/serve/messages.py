@@ -64,6 +64,14 @@ class Work(msgspec.Struct, frozen=True, tag=True):
     vectors: bool
 
 
+class Invent(msgspec.Struct, frozen=True, tag=True):
+    """Paint a town: a street map and its imagery."""
+
+    id: int
+    style: str
+    seed: int
+
+
 class Cancel(msgspec.Struct, frozen=True, tag=True):
     """Stop the work of this number."""
 
@@ -151,7 +159,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     remedy: str
 
 
-Request = Open | Tiles | Work | Cancel
+Request = Open | Tiles | Work | Invent | Cancel
 Answer = Ready | Made | Progress | Done | Failed
 _requests = msgspec.msgpack.Decoder(Request)
 _answers = msgspec.msgpack.Decoder(Answer)

@@ -108,6 +108,14 @@ def document(layers: list[str], models: list[str], *, needs_token: bool) -> dict
                     job, _path("result", enum=["colour", "classes", "confidence", "vectors"]),
                 )
             },
+            "/towns/{style}/{seed}/{picture}.png": {
+                "get": _get(
+                    "An invented town: its street map, or its imagery as a painter makes it", image,
+                    _path("style", enum=["grid", "organic", "radial", "coastal"]),
+                    _path("seed", "integer", minimum=0, maximum=2**31 - 1),
+                    _path("picture", enum=["map", "imagery"]), **{"503": _BUSY},
+                )
+            },
             "/healthz": {"get": _get("The server answers", text)},
             "/readyz": {"get": _get("The model is ready", text, **{"503": _BUSY})},
             "/metrics": {"get": _get("Counters for Prometheus", text)},

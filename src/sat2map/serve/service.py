@@ -11,6 +11,7 @@ from sat2map.serve.settings import Settings
 from sat2map.serve.spool import Spool
 from sat2map.serve.supervisor import Supervisor
 from sat2map.serve.tilecache import TileCache
+from sat2map.serve.towns import Towns
 
 REMEMBERED = 256 << 20  # bytes of computed tiles in the worker, compressed
 
@@ -30,6 +31,7 @@ class Service:
         self.lane = Lane(self.supervisor, limits)
         self.tiles = TileCache(settings.cache, limits.memory, limits.disk)
         self.spool = Spool(limits)
+        self.towns = Towns(self.supervisor)
         self.jobs = Jobs(self.supervisor, self.spool, limits)
         self.catalogue: Catalogue
         self.is_closing = False

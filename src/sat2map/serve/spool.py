@@ -6,6 +6,7 @@ space when the server ends.
 
 import asyncio
 import contextlib
+import os
 import secrets
 import shutil
 import tempfile
@@ -14,9 +15,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sat2map import storage
+from sat2map.errors import Sat2MapError
 from sat2map.serve.lane import Refused
 from sat2map.serve.limits import ServeLimits
 
+_PREFIX = "sat2map-serve-"
 UPLOAD = "upload"  # the name of every uploaded file
 
 
@@ -29,8 +32,12 @@ class Spool:
 
     def __init__(self, limits: ServeLimits) -> None:
         self._limits = limits
-        self._space = tempfile.TemporaryDirectory(prefix="sat2map-serve-", ignore_cleanup_errors=True)
+        _remove_orphans()
+        self._space = tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
         self._folder = Path(self._space.name)  # readable by this user only
+        self._lock = contextlib.ExitStack()
+        with contextlib.suppress(ImportError):  # Windows has no such locks
+            self._lock.enter_context(storage.locked(self._folder))
         self._sizes: dict[str, int] = {}
         self._receiving = 0
 
@@ -96,13 +103,24 @@ class Spool:
     def sweep(self) -> None:
         """Remove what the worker may have written for work that was cancelled meanwhile."""
         for path in self._folder.iterdir():
-            if path.name not in self._sizes:
+            if path.is_dir() and path.name not in self._sizes:
                 shutil.rmtree(path, ignore_errors=True)
 
     def close(self) -> None:
         """Remove everything."""
         self._space.cleanup()
+        self._lock.close()
         self._sizes.clear()
+
+
+def _remove_orphans() -> None:
+    """Remove the spaces of servers that were killed: those of ours that nobody holds a lock on."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError, ImportError, Sat2MapError):
+            if path.is_symlink() or path.stat().st_uid != os.getuid():
+                continue
+            with storage.locked(path):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _name(file: BinaryIO, path: Path) -> None:

@@ -67,7 +67,7 @@ class Supervisor:
 
     async def call(
         self,
-        request: messages.Tiles | messages.Work,
+        request: messages.Tiles | messages.Work | messages.Invent,
         silence: float,
         report: Callable[[messages.Progress], None] | None = None,
     ) -> Made | messages.Done:

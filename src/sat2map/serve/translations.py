@@ -11,10 +11,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from sat2map.images import sniff
 from sat2map.serve.jobs import Job
 from sat2map.serve.lane import Refused
-from sat2map.serve.layers import ClientGone, while_wanted
 from sat2map.serve.problems import of_error, of_failure, problem
 from sat2map.serve.service import Service
 from sat2map.serve.spool import UPLOAD, TooLarge
+from sat2map.serve.waiting import ClientGone, while_wanted
 
 NAMES = {
     "map.png": "image/png",

@@ -18,9 +18,11 @@ from sat2map.errors import Sat2MapError
 from sat2map.mercator import Tile
 from sat2map.serve import messages
 from sat2map.serve.gate import Gate
-from sat2map.serve.messages import Answer, Cancel, Failed, Made, Open, Tiles, Work
+from sat2map.serve.messages import Answer, Cancel, Failed, Invent, Made, Open, Tiles, Work
 from sat2map.serve.opening import Opened, opened
 from sat2map.serve.uploaded import Cancelled, translate_upload
+
+TOWN = 512  # px
 
 
 class Worker:
@@ -31,7 +33,7 @@ class Worker:
         self._writing = threading.Lock()
         self._gate = Gate()
         self._tiles: queue.SimpleQueue[Tiles] = queue.SimpleQueue()
-        self._work: queue.SimpleQueue[Work] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[Work | Invent] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
 
     def run(self) -> None:
@@ -57,7 +59,7 @@ class Worker:
             match request:
                 case Tiles():
                     self._tiles.put(request)
-                case Work():
+                case Work() | Invent():
                     self._work.put(request)
                 case Cancel():
                     self._cancelled.add(request.id)
@@ -77,6 +79,12 @@ class Worker:
     def _work_on(self, open_: Opened) -> None:
         while True:
             work = self._work.get()
+            if isinstance(work, Invent):
+                try:
+                    self._say(Made(work.id, painted(work), 0.0))
+                except Exception as error:
+                    self._say(failure(work.id, error))
+                continue
 
             def report(done: int, total: int, note: str, number: int = work.id) -> None:
                 if number in self._cancelled:
@@ -98,6 +106,17 @@ class Worker:
                 self._answers.flush()
             except OSError:
                 os._exit(0)
+
+
+def painted(town: Invent) -> tuple[bytes, bytes]:
+    """Return the street map of a town and its imagery as PNG files of `TOWN` px a side."""
+    from sat2map.grid import Window
+    from sat2map.images import encode_png
+    from sat2map.worlds import Town, World, paint
+
+    half = TOWN // 2
+    pictures = paint(World(Town(seed=town.seed, style=town.style)), Window(-half, -half, TOWN, TOWN))  # type: ignore[arg-type]
+    return encode_png(pictures.street), encode_png(pictures.sat)
 
 
 def failure(number: int, error: Exception) -> Failed:

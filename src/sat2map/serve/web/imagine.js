@@ -9,8 +9,8 @@ const KEPT = 20; // states to go back to
 export function startImagine(facts) {
   const model = facts.models.find((each) => each.direction === "map2sat");
   byId("imagine-missing").hidden = Boolean(model);
-  byId("imagine-ready").hidden = !model;
-  if (model) new Easel(model, facts);
+  byId("imagine-how").hidden = byId("drawing").hidden = !model;
+  new Easel(model, facts);
 }
 
 class Easel {
@@ -24,8 +24,9 @@ class Easel {
     this.paints = facts.paints;
     this.choose(facts.paints.findIndex((paint) => paint.name === "road"), this.fillPaints());
     this.empty();
-    this.listen();
-    byId("roll").hidden = !facts.towns;
+    byId("roll").addEventListener("click", () => this.roll());
+    if (model) this.listen();
+    else byId("imagined-state").textContent = "Roll a town to see one";
   }
 
   fillPaints() {
@@ -115,7 +116,6 @@ class Easel {
       if (this.before.length) this.context.putImageData(this.before.pop(), 0, 0);
       this.rest();
     });
-    byId("roll").addEventListener("click", () => this.roll());
   }
 
   key(event) {
@@ -149,10 +149,7 @@ class Easel {
     try {
       const sketch = await new Promise((resolve) => { this.canvas.toBlob(resolve); });
       const answer = await request(`translate?model=${encodeURIComponent(this.model.id)}`, { method: "POST", body: sketch, headers: { "Content-Type": "image/png" }, signal: leaving.signal });
-      const image = byId("imagined"), former = image.src;
-      image.src = URL.createObjectURL(await answer.blob());
-      if (former) URL.revokeObjectURL(former);
-      state.textContent = `Made by ${this.model.title}; no such place exists`;
+      this.put(await answer.blob(), `Made by ${this.model.title}; no such place exists`);
     } catch (error) {
       if (error.name === "AbortError") return;
       state.textContent = error.message;
@@ -160,14 +157,29 @@ class Easel {
     }
   }
 
+  put(blob, text) {
+    const image = byId("imagined"), former = image.src;
+    image.src = URL.createObjectURL(blob);
+    if (former) URL.revokeObjectURL(former);
+    byId("imagined-state").textContent = text;
+  }
+
   async roll() {
+    const state = byId("imagined-state"), seed = Math.floor(Math.random() * 2 ** 31);
+    const town = `towns/${byId("style").value}/${seed}`;
+    byId("roll").disabled = true;
+    state.textContent = "Building a town …";
     try {
-      const answer = await request(`town?seed=${Math.floor(Math.random() * 2 ** 31)}`);
+      const map = await createImageBitmap(await (await request(`${town}/map.png`)).blob());
       this.remember();
-      this.context.drawImage(await createImageBitmap(await answer.blob()), 0, 0, 512, 512);
-      this.rest();
+      this.context.drawImage(map, 0, 0, 512, 512);
+      byId("sketch-name").textContent = `Town ${seed}, ${byId("style").value}`;
+      if (this.model) this.rest();
+      else this.put(await (await request(`${town}/imagery.png`)).blob(), "Painted by rules, not by a model; no such place exists");
     } catch (error) {
-      byId("imagined-state").textContent = error.message;
+      state.textContent = error.message;
+    } finally {
+      byId("roll").disabled = false;
     }
   }
 }
