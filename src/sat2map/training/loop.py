@@ -176,7 +176,7 @@ def train(
             storage.sweep(run / "checkpoints", exclusive=True)
             work.resume()
         elif start_from is not None:
-            start_from_bundle(work.system.players["generator"], start_from)
+            start_from_bundle(work.system, start_from, recipe.data.direction)
             work.guard.memory.fresh = False
         storage.write_text(run / "recipe.yaml", to_yaml(work.recipe))
         about = describe(work.data, work.system.players["generator"])

@@ -100,13 +100,19 @@ def _check_crops(recipe: Recipe, stride: int) -> None:
             )
 
 
-def start_from_bundle(player: Player, folder: Path) -> None:
-    """Fill a generator with a bundle's weights, to go on training on other pictures. Raises BadBundle, UnknownModel."""
+def start_from_bundle(system: System, folder: Path, direction: str) -> None:
+    """Fill a generator with a bundle's weights, to go on training on other pictures.
+
+    A system that goes both ways fills the generator of the bundle's own direction, where that is not `direction`.
+    Raises BadBundle, UnknownModel.
+    """
     from safetensors.torch import load
 
     from sat2map import bundle
 
     found = bundle.find(folder)
+    back = system.players.get("generator" + BACK)
+    player = back if back and found.card.direction != direction else system.players["generator"]
     weights = load(found.weights.read_bytes())
     own = player.network.state_dict()
     wrong = sorted(set(own) ^ set(weights)) or [
