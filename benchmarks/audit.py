@@ -105,6 +105,11 @@ def plant(source: PairedSet, folder: Path, count: int, each: int, seed: int) -> 
     return planted
 
 
+def _number(name: str) -> str:
+    """What a pair and its copies have in common."""
+    return name.rpartition("/")[2].removesuffix("b")
+
+
 def main() -> None:
     """Print one line for each kind."""
     parser = argparse.ArgumentParser(
@@ -121,19 +126,18 @@ def main() -> None:
         planted = plant(PairedSet.open(chosen.data), folder, chosen.pairs, chosen.each, chosen.seed)
         pairs = PairedSet.open(folder)
         found = audit(pairs)
-        touched = set().union(*planted.values())
+        touched = {_number(name) for names in planted.values() for name in names}
+        untouched = [pair.name for pair in pairs if _number(pair.name) not in touched]
         for kind, names in planted.items():
             of_kind = [finding for finding in found.findings if finding.kind == kind]
             hits = names & {name for finding in of_kind for name in finding.pairs}
-            stray = [
-                f
-                for f in of_kind
-                if not touched & {name.removesuffix("b") for name in f.pairs} and not touched & set(f.pairs)
-            ]
-            others = len(pairs) - len(touched)
-            print(f"{kind}: {len(hits)} of {len(names)} found, {len(stray)} findings on {others} others")
+            stray = [f.pairs for f in of_kind if set(f.pairs) <= set(untouched)]
+            print(
+                f"{kind}: {len(hits)} of {len(names)} found, {len(stray)} findings on {len(untouched)} others"
+            )
+            print("    missed:", *sorted(names - hits), "stray:", *stray[:6])
         unfit = {entry.pair for entry in propose(found, pairs)}
-        print(f"quarantine: {len(unfit)} pairs, {len(unfit & touched)} of them planted")
+        print(f"quarantine: {len(unfit)} pairs, {len(unfit - set(untouched))} of them planted or their like")
 
 
 if __name__ == "__main__":
