@@ -79,6 +79,8 @@ OWNERS = {
     "PIL": {"images", "evaluation"},  # evaluation: drawing
     "rasterio": {"scenes/raster"},
     "pmtiles": {"scenes/tiles"},
+    "pebble": {"batch/local.py"},
+    "ray": {"batch/ray_engine.py"},
     "sqlite3": {"scenes/tiles", "scenes/vectors"},
     "starlette": {"serve"},
     "uvicorn": {"serve/server.py", "serve/connections.py"},

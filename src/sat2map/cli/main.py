@@ -43,6 +43,9 @@ VERBS: dict[str, Verb] = {
     "imagine": Verb(
         "sat2map.cli.imagine:imagine", "Use", "a town that does not exist, or a paired data set of many"
     ),
+    "batch": Verb(
+        "sat2map.cli.batch:batch", "Use", "a map of a whole region, cell by cell, on one machine or a Ray cluster"
+    ),
     "info": Verb(
         "sat2map.cli.info:info", "Use", "a description of an image, a scene, a vector file, a model or a run"
     ),

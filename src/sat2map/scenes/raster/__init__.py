@@ -7,7 +7,7 @@ which pixels are missing) and `scaling.py` (which values); where the pixels lie 
 """
 
 from sat2map.scenes.raster.bands import Bands
-from sat2map.scenes.raster.gate import open_scene, tags_of
+from sat2map.scenes.raster.gate import many_open, open_scene, tags_of
 from sat2map.scenes.raster.grids import Units, box_in, north_up, units_of
 from sat2map.scenes.raster.header import Limits, is_tiff
 from sat2map.scenes.raster.legend import sidecars
@@ -35,6 +35,7 @@ __all__ = [
     "finalise",
     "is_tiff",
     "label_of",
+    "many_open",
     "metres_per_pixel",
     "north_up",
     "on_tiles",

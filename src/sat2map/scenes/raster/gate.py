@@ -24,6 +24,18 @@ DEFAULT_LIMITS = Limits()
 
 
 @contextmanager
+def many_open() -> Iterator[None]:
+    """Hold this around scenes that are closed in another order than the reverse of that in which they were opened.
+
+    rasterio's environments form a stack, and one that is left restores what was there before it.
+    """
+    import rasterio
+
+    with rasterio.Env(**ENVIRONMENT):
+        yield
+
+
+@contextmanager
 def open_scene(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> Iterator[Any]:
     """Yield a rasterio dataset of a local GeoTIFF, opened for reading.
 

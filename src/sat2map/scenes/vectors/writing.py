@@ -153,6 +153,25 @@ def convert(staged: Path, layer: str, out: Path, driver: str, kind: str, crs: st
         )  # fmt: skip
 
 
+def write_boxes(
+    path: Path,
+    boxes: Sequence[tuple[float, float, float, float]],
+    column: str,
+    values: Sequence[str],
+    crs: str,
+) -> None:
+    """Write rectangles (left, bottom, right, top) with one column of text to a FlatGeobuf. Raises StorageFailed."""
+    import shapely
+    from pyogrio import raw
+
+    shapes = shapely.box(*np.asarray(boxes, np.float64).reshape(-1, 4).T)
+    with _writing(path):
+        raw.write(
+            path, shapely.to_wkb(shapes), [np.asarray(values, object)], [column],
+            layer="index", driver="FlatGeobuf", geometry_type="Polygon", crs=crs,
+        )  # fmt: skip
+
+
 @contextlib.contextmanager
 def replacing_all(paths: Sequence[Path], *, overwrite: bool) -> Iterator[list[Path]]:
     """Yield a temporary name for each path; all become their paths when the block ends well. See `replacing`."""

@@ -1,0 +1,190 @@
+"""`sat2map batch`: a region as a plan of independent cells; plan, run, status, merge."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sat2map.cli.lists import NameList
+from sat2map.cli.progress import progress
+from sat2map.cli.scene_options import Numbers
+
+PLAN = click.argument("plan", type=click.Path(path_type=Path, file_okay=False))
+QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary.")
+
+
+def _products() -> tuple[str, ...]:
+    from sat2map.scenes.translate import PRODUCTS
+
+    return PRODUCTS
+
+
+@click.group(short_help="Translate a region of many scenes, cell by cell, on one machine or a Ray cluster.")
+def batch() -> None:
+    """Translate a region of many scenes, cell by cell, on one machine or a Ray cluster.
+
+    A plan is a folder. It cuts the region into cells of one raster of the world (Web Mercator, at the zoom nearest to
+    what the model was trained at), which are computed in any order, by anyone, once. Kill it and run it again: what is
+    done stays done. The pixels are the same however the work is split.
+
+    \b
+    Examples:
+      sat2map batch plan scenes/ region/
+      sat2map batch run region/ --workers 4
+      sat2map batch status region/
+      sat2map batch merge region/ --vectors
+    """
+
+
+@batch.command(short_help="Cut sources into cells.")
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
+@PLAN
+@click.option(
+    "--model",
+    default="carto",
+    show_default=True,
+    metavar="ID|DIR",
+    help="Shipped model, or folder of a bundle.",
+)
+@click.option(
+    "--products",
+    type=NameList("products", _products),
+    default="colour,classes,confidence",
+    show_default=True,
+    metavar="LIST",
+    help="Out of colour,classes,confidence; vectors need classes.",
+)
+@click.option(
+    "--zoom",
+    type=click.IntRange(5, 24),
+    help="Zoom of the raster; nearest to the model's metres per pixel if not given.",
+)
+@click.option(
+    "--cell",
+    "side",
+    type=click.Choice(["512", "1024", "2048", "4096", "8192"]),
+    default="2048",
+    show_default=True,
+    help="Pixels per side of a cell; never changes a pixel of the map.",
+)
+@click.option(
+    "--bbox",
+    type=Numbers(float),
+    metavar="W,S,E,N",
+    help="Only cells that touch this area, in degrees; W above E crosses 180 degrees.",
+)
+@click.option("--bidx", type=Numbers(int), metavar="LIST", help="Bands to use as red,green,blue, from 1.")
+@click.option(
+    "--scale",
+    type=Numbers(float, even=True),
+    metavar="LOW,HIGH",
+    help="Samples that become 0 and 255, in all sources.",
+)
+@click.option("--nodata", type=float, metavar="VALUE", help="Sample that means no data.")
+@click.option("--overwrite", is_flag=True, help="Replace a plan that is there.")
+@QUIET
+def plan(sources: tuple[Path, ...], plan: Path, overwrite: bool, quiet: bool, **wanted: Any) -> None:  # fmt: skip
+    """Cut sources into cells.
+
+    SOURCE is a GeoTIFF, a folder of them, or a STAC item collection (.json) whose assets lie on this disk. Where scenes
+    overlap, the one named first is shown wherever it has a pixel. The same sources and options give the same plan,
+    byte for byte; its checksum is printed.
+    """
+    from sat2map.batch.planning import plan_batch
+
+    with progress("planning", quiet=quiet) as report:
+        made = plan_batch(
+            sources, plan, overwrite=overwrite, on_progress=report, **(wanted | {"side": int(wanted["side"])})
+        )
+    if not quiet:
+        click.echo(
+            f"{plan}: {made.cells:,} cells of {made.side} px at zoom {made.zoom}, {len(made.sources):,} sources, "
+            f"checksum {made.checksum[:16]}"
+        )
+
+
+@batch.command(short_help="Compute what is missing.")
+@PLAN
+@click.option(
+    "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Who computes."
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes; one per core if not given.")
+@click.option(
+    "--address", metavar="HOST:PORT", help="Ray: of a running cluster; one is started here if not given."
+)
+@click.option(
+    "--gpus", type=click.FloatRange(min=0), default=0.0, help="Ray: GPUs that each worker asks for."
+)
+@click.option("--shuffle", type=int, metavar="SEED", help="Another order than the plan's.")
+@click.option("--retry", is_flag=True, help="Also cells that failed before.")
+@QUIET
+def run(plan: Path, engine: str, workers: int | None, address: str | None, gpus: float, shuffle: int | None,
+        retry: bool, quiet: bool) -> None:  # fmt: skip
+    """Compute what is missing.
+
+    Cells that are done are checked and kept, so this command can be killed and run again at any time. A cell that
+    fails twice, or whose process dies twice, is put aside, and the others go on.
+    """
+    from sat2map.batch.run import run_plan
+
+    if engine == "local" and (address or gpus):
+        raise click.UsageError("--address and --gpus are for --engine ray.")
+    count = workers or os.cpu_count() or 1
+
+    def make_engine() -> Any:
+        if engine == "ray":
+            from sat2map.batch.ray_engine import RayEngine
+
+            return RayEngine(plan, count, address=address, gpus=gpus)
+        from sat2map.batch.local import LocalEngine
+
+        return LocalEngine(plan, count)
+
+    with progress("cells", quiet=quiet) as report:
+        standing = run_plan(plan, make_engine, shuffle=shuffle, retry=retry, on_progress=report)
+    if not quiet:
+        empty = sum(outcome.state == "empty" for outcome in standing.finished.values())
+        click.echo(f"{plan}: {len(standing.finished):,} cells done, {empty:,} of them empty")
+
+
+@batch.command(short_help="Say how far a plan is.")
+@PLAN
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--prometheus", is_flag=True, help="As Prometheus text.")
+def status(plan: Path, as_json: bool, prometheus: bool) -> None:
+    """Say how far a plan is. May be asked while it runs, from any terminal."""
+    from sat2map.batch.status import prometheus_text, status_of, table
+
+    found = status_of(plan)
+    if prometheus:
+        click.echo(prometheus_text(found))
+    else:
+        click.echo(json.dumps(found.as_dict(), indent=2) if as_json else table(found))
+
+
+@batch.command(short_help="Make one thing of the cells.")
+@PLAN
+@click.option(
+    "--vectors", is_flag=True, help="Also merged.gpkg: polygons and centrelines joined across cells."
+)
+@click.option("--partial", is_flag=True, help="Even if cells are missing.")
+@QUIET
+def merge(plan: Path, vectors: bool, partial: bool, quiet: bool) -> None:
+    """Make one thing of the cells, without copying them.
+
+    Writes into PLAN: merged.vrt (and merged_classes.vrt …), which QGIS and GDAL open as one scene; merged.gti.fgb, an
+    index for GDAL's GTI driver; a STAC collection; with --vectors the layers of the whole region.
+    """
+    from sat2map.batch.merge import merge_plan
+
+    def notice(text: str) -> None:
+        if not quiet:
+            click.echo(f"note: {text}", err=True)
+
+    with progress("merging", quiet=quiet) as report:
+        written = merge_plan(plan, vectors=vectors, partial=partial, on_progress=report, on_notice=notice)
+    if not quiet:
+        for path in written:
+            click.echo(path)
