@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sat2map import mercator, storage
-from sat2map.errors import BadTileSource, FileMissing
+from sat2map.errors import BadTileSource, DownloadFailed, FileMissing
 from sat2map.network import Address, Budget, Cache, Client, Clock, HostRules, Limits, Secrets, public
 from sat2map.network.cache import cache_folder
 from sat2map.network.hosts import Resolver, resolve
@@ -136,11 +136,17 @@ class TileSource:
     def _fetch(self, cover: Cover, store: TileStore, on_progress: Progress | None) -> None:
         most = self.options.max_tiles
         budget = Budget(2 * most + 100, most * _TILE_BYTES, store.spent)
-        with self._client(budget) as client:
-            fetch(
-                client, self.layer.template, cover, store,
-                placeholders=self._placeholders, on_progress=on_progress,
-            )  # fmt: skip
+        try:
+            with self._client(budget) as client:
+                fetch(
+                    client, self.layer.template, cover, store,
+                    placeholders=self._placeholders, on_progress=on_progress,
+                )  # fmt: skip
+        except DownloadFailed as error:
+            raise DownloadFailed(
+                f"{error.what}; {store.count:,} of {cover.count:,} tiles are here",
+                f"{error.remedy.rstrip('.')}. To go on, give the command again with --resume",
+            ) from None
 
     def _key(self, cover: Cover) -> dict[str, object]:
         """Return what tells jobs apart, without secrets."""

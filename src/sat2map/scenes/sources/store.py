@@ -45,9 +45,9 @@ class TileStore:
         return (self.folder / JOB).is_file()
 
     @property
-    def missing(self) -> int:
-        """Number of tiles that the source does not have."""
-        return sum(1 for checksum in self._done.values() if not checksum)
+    def count(self) -> int:
+        """Number of tiles that are here, or known not to exist."""
+        return len(self._done)
 
     def begin(self, key: Mapping[str, Any], *, resume: bool, overwrite: bool) -> None:
         """Go on with the job that was begun here, or begin anew.
