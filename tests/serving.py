@@ -125,7 +125,7 @@ def main() -> None:
     told["cache"] = pathlib.Path(told["cache"]) if told.get("cache") else None
     for name in ("cors", "allow_hosts"):
         told[name] = tuple(told.get(name, ()))
-    run(Settings(port=0, **told), lambda service, address: print(address, flush=True))
+    run(Settings(port=0, **told), lambda service, address: print(address, flush=True))  # noqa: T201
 
 
 if __name__ == "__main__":

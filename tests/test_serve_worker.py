@@ -1,4 +1,4 @@
-"""The worker process may die, hang or be killed: the server stays, only those who wait for it are told, and it is back soon.
+"""The worker process may die, hang or be killed: the server stays, and only those who wait for it are told.
 
 SAT2MAP_KILLS (default 3) says how often it is killed under load.
 """
@@ -42,7 +42,7 @@ def paths(server: Server, zoom: int = ZOOM) -> list[str]:
     return [f"/tiles/{p}/{t.z}/{t.x}/{t.y}.png" for t in tiles for p in ("source", "colour", "classes")]
 
 
-def test_kills_under_load_harm_only_what_is_under_way(folder):
+def test_kills_under_load_harm_only_what_is_under_way(folder, tmp_path_factory):
     """Memory for tiles is so small that nearly every request needs the worker."""
     with started(folder, limits={"memory": 1, "patience": 60, "deaths": 1000}) as server:
         known = paths(server)
@@ -76,11 +76,12 @@ def test_kills_under_load_harm_only_what_is_under_way(folder):
         failed = [answer for answer in answers if answer[0] != 200]
         assert all(a[0] == 503 and a[3] in ("WorkerLost", "Refused") for a in failed), failed[:3]
         assert all(a[2] == truth[a[1]] for a in answers if a[0] == 200)
-        assert len(failed) <= 8 * KILLS and len(answers) > 20
+        assert len(failed) <= 8 * KILLS and len(answers) - len(failed) > KILLS
         assert server.gauge("worker_starts_total") == KILLS + 1
-        print(
+        figures = (
             f"{KILLS} kills, {len(answers)} answers, {len(failed)} failed; back in {max(back):.2f} s at most"
         )
+        (tmp_path_factory.getbasetemp() / "kills.txt").write_text(figures)
 
 
 def test_a_worker_that_hangs_is_ended(folder):

@@ -85,7 +85,9 @@ class Guard:
         if len(scope["path"]) + len(scope["query_string"]) > _LONGEST:
             return problem(414, "AddressTooLong", f"addresses have at most {_LONGEST} characters")
         if sum(len(name) + len(value) for name, value in headers.raw) > self._settings.limits.header_bytes:
-            return problem(431, "HeadersTooLong", f"headers have at most {self._settings.limits.header_bytes:,} bytes")
+            return problem(
+                431, "HeadersTooLong", f"headers have at most {self._settings.limits.header_bytes:,} bytes"
+            )
         if host_name(headers.get("host", "")) not in self._settings.known_hosts and path not in (
             "/healthz",
             "/readyz",

@@ -16,6 +16,8 @@ from sat2map.serve import messages
 from sat2map.serve.limits import ServeLimits
 from sat2map.serve.messages import Failed, Made, Open, Ready
 
+_LAST_MOMENT = 1.0  # seconds between the end of the pipe and that of the process
+
 
 class WorkerLost(Exception):
     """The worker ended while it had the work; it is being started anew."""
@@ -93,6 +95,8 @@ class Supervisor:
             while not answer.done():
                 left = heard + silence - time.monotonic()
                 if left <= 0:
+                    if process is self._process:
+                        self._ready.clear()
                     self._kill(process)
                     raise WorkerLost
                 await asyncio.wait({answer}, timeout=left)
@@ -131,9 +135,8 @@ class Supervisor:
             await self._listen(pipe)
             self._ready.clear()
             assert self._process is not None
-            self._kill(self._process)
-            await self._process.wait()
             self._lose()
+            await self._end(self._process)
             if time.monotonic() - began > self._limits.settled:
                 pause = first
             while True:
@@ -200,6 +203,15 @@ class Supervisor:
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(WorkerLost())
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        """Wait for the end of a worker that has closed its pipe; most are dead already, and must not be signalled."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_MOMENT):
+                await process.wait()
+        if process.returncode is None:
+            self._kill(process)
+            await process.wait()
 
     def _kill(self, process: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(ProcessLookupError):

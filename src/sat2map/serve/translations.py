@@ -47,13 +47,10 @@ class TranslationRoutes:
             most = service.settings.limits.upload
             return problem(
                 413, "ImageTooLarge", f"uploads have at most {most:,} bytes", "Cut the file into smaller ones",
-                {"Connection": "close"},
             )  # fmt: skip
         except Refused as error:
             service.metrics.refusals[error.reason] += 1
-            answer = of_error(error)
-            answer.headers["Connection"] = "close"  # the rest of the body is not read
-            return answer
+            return of_error(error)
         except ClientDisconnect:
             return Response(status_code=499)
         kind = sniff(await asyncio.to_thread(_head, service.spool.folder(name) / UPLOAD))

@@ -59,9 +59,12 @@ def _vectors(folder: Path, files: dict[str, str], report: Report) -> str:
     from sat2map.scenes.vectorize import vectorize
     from sat2map.scenes.vectors.opening import open_classes, open_confidence
 
+    def drawing(done: int, total: int, note: str) -> None:
+        report(done, total, "drawing")
+
     with (
         open_classes(folder / files["classes"]) as classes,
         open_confidence(folder / files["confidence"]) as sure,
     ):
-        vectorize(classes, folder / VECTORS, None, sure, overwrite=True, on_progress=report)
+        vectorize(classes, folder / VECTORS, None, sure, overwrite=True, on_progress=drawing)
     return VECTORS

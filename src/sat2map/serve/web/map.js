@@ -130,10 +130,13 @@ class Comparison {
     });
   }
 
+  isShown() {
+    return Object.values(this.maps || {}).every((map) => map.getSource("shown") && map.loaded() && map.areTilesLoaded());
+  }
+
   busy() {
-    const loading = Object.values(this.maps || {}).some((map) => !map.loaded() || !map.areTilesLoaded());
-    this.page.say(loading ? "Making the map …" : "");
-    if (!loading) this.retries = 0;
+    this.page.say(this.isShown() ? "" : "Making the map …");
+    if (this.isShown()) this.retries = 0;
   }
 
   fail(error, source) {

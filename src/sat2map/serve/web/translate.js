@@ -86,7 +86,7 @@ class Dropped {
 
   progress(job) {
     const share = job.total > 0 ? job.done / job.total : 0;
-    const words = { waiting: "Waiting for its turn …", running: job.total > 0 ? `Translating: ${job.done} of ${job.total} …` : "Reading …" };
+    const words = { waiting: "Waiting for its turn …", running: job.total > 0 ? `${job.note === "drawing" ? "Drawing shapes" : "Translating"}: ${job.done} of ${job.total} …` : "Reading …" };
     if (words[job.state]) this.tell(words[job.state], share);
   }
 
