@@ -58,6 +58,14 @@ class Months(click.ParamType[frozenset[int]]):
     metavar="DEGREES",
     help="Keep photos with the sun at least so high; -90: any.",
 )
+@click.option(
+    "--smallest",
+    type=click.IntRange(1),
+    default=256,
+    show_default=True,
+    metavar="PX",
+    help="Least length of the shorter side.",
+)
 @click.option("--dated", is_flag=True, help="Reject photos that do not say when they were taken.")
 @click.option(
     "--scene-model", type=click.Path(path_type=Path), metavar="ONNX", help="Network trained on Places365."
@@ -181,6 +189,7 @@ def _settings(options: dict[str, Any]) -> "Settings":
         months=options["months"],
         sun=None if options["sun"] == -90 else options["sun"],
         dated=options["dated"],
+        smallest=options["smallest"],
         scenes=_names(options["scenes"]) if options["scenes"] else NATURAL,
         scene_share=options["scene_share"],
         keeps_people=options["keep_people"],

@@ -17,7 +17,7 @@ from sat2map.collect.services.quarters import box_of, following
 BASE = "https://api.panoramax.xyz/api"
 DOMAINS = ("panoramax.xyz", "panoramax.fr", "panoramax.ign.fr", "panoramax.openstreetmap.fr")
 RATE = 4.0  # requests per second
-MOST = 500  # items of one answer
+MOST = 100  # items of one answer: few enough that no service shortens a page unasked
 _WANTED = ("visual", "data")  # roles of assets, the best first: 2,048 px wide, or the original
 _WHOLE_CIRCLE = 300  # degrees of view from which a picture is a panorama
 _NEXT = "next "  # begins a token that is an address
