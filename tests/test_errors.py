@@ -305,6 +305,13 @@ def _(world: World) -> list[str]:
     return ["train", "carto", "--data", world.pairs(count=12), "--run", "run", *settings]
 
 
+@causes(errors.TrainingFailed, "stalled", "it began at")
+def _(world: World) -> list[str]:
+    settings = [*SMALL, "optimiser.rate=1e-12", "optimiser.matrix_rate=1e-12"]
+    settings += ["guard.memory=2", "guard.grace=2", "guard.patience=2"]
+    return ["train", "carto", "--data", world.pairs(count=12), "--run", "run", *settings]
+
+
 @causes(errors.ParityFailed, "ONNX")
 def _(world: World) -> list[str]:
     assert main(["train", "carto", "--data", world.pairs(count=12), "--run", "run", "-q", *SMALL]) == 0
