@@ -9,7 +9,7 @@ from pairs import toy_pair, write_toy_set
 from sat2map import images
 from sat2map.cli.main import cli
 from sat2map.errors import NothingToResume
-from sat2map.training.recipe import parse
+from sat2map.training.recipe import parse, recipe_names
 
 
 def sat2map(*words: str | Path) -> Result:
@@ -23,6 +23,11 @@ def heaps(tmp_path: Path) -> Path:
         for i in range(3 + half):
             images.write_image(tmp_path / "heaps" / name / f"{i}.png", toy_pair(i)[half], overwrite=False)
     return tmp_path / "heaps"
+
+
+def test_help_names_every_recipe():
+    text = sat2map("train", "--help").output
+    assert all(f"  {name} " in text for name in recipe_names())
 
 
 @pytest.mark.parametrize("direction", ["sat2map", "map2sat"])

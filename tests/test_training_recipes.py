@@ -11,12 +11,15 @@ from pairs import write_toy_set
 
 torch = pytest.importorskip("torch", reason="training needs the [train] extra")
 
+from safetensors.torch import load  # noqa: E402
+
 from sat2map import bundle  # noqa: E402
 from sat2map.errors import BadRecipe, NothingToResume, UnsuitableModel  # noqa: E402
 from sat2map.training import checkpoint, export, graph, loop, setup  # noqa: E402
 from sat2map.training.length import with_epochs  # noqa: E402
+from sat2map.training.pix2pix import Objective, Pix2Pix  # noqa: E402
 from sat2map.training.recipe import Recipe, load_recipe, override, recipe_names  # noqa: E402
-from sat2map.training.systems import build_system, start_from_bundle  # noqa: E402
+from sat2map.training.systems import build_players, build_system, start_from_bundle  # noqa: E402
 
 TINY: dict[str, dict[str, Any]] = {
     "carto": {"widths": [8, 8], "encoder": [1, 1], "decoder": [1], "head": 8},
@@ -201,3 +204,14 @@ def test_images_take_the_place_of_epochs_and_the_other_way_round():
     assert recipe.run.epochs == 100
     assert override(recipe, ["run.images=50"]).run.epochs is None
     assert with_epochs(override(recipe, ["run.images=50"]), "3").run.epochs == 3
+
+
+def test_the_shipped_model_can_be_trained_on_by_its_id():
+    recipe = load_recipe("carto")
+    system = Pix2Pix(build_players(recipe), Objective(recipe.objective), torch.float32)
+    start_from_bundle(system, "carto", "sat2map")
+    found = system.players["generator"]
+    weights = load(bundle.find("carto").weights.read_bytes())
+    for label, value in found.network.state_dict().items():
+        assert torch.equal(value, weights[label].to(value.dtype)), label
+        assert torch.equal(found.average.weights[label], value), label

@@ -49,7 +49,7 @@ def stopping_between_steps(report: Progress) -> Iterator[Progress]:
             signal.signal(number, handler)
 
 
-@click.command(short_help="Train a model on paired images.")
+@click.command(short_help="Train a model on images, paired or not.")
 @click.argument("recipe")
 @click.argument("overrides", nargs=-1, metavar="[KEY.KEY=VALUE]...")
 @click.option(
@@ -61,7 +61,10 @@ def stopping_between_steps(report: Progress) -> Iterator[Progress]:
 @click.option("--run", type=click.Path(path_type=Path), help="Folder for checkpoints, samples and logs.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in RUN.")
 @click.option(
-    "--from", "start_from", type=click.Path(path_type=Path), metavar="BUNDLE", help="Start from its weights."
+    "--from",
+    "start_from",
+    metavar="BUNDLE",
+    help="Start from the weights of a bundle: its folder, or the id of a shipped model.",
 )
 @click.option(
     "--epochs",
@@ -84,7 +87,7 @@ def train(
     data: tuple[Path, ...],
     run: Path | None,
     resume: bool,
-    start_from: Path | None,
+    start_from: str | None,
     epochs: str | None,
     quarantine: Path | None,
     overwrite: bool,
@@ -92,13 +95,26 @@ def train(
     dry_run: bool,
     quiet: bool,
 ) -> None:
-    """Train a model on paired images.
+    """Train a model on images of the same places as seen from above and as a map; or on images without pairs.
 
     RECIPE is the name of a shipped recipe or a YAML file; any field of it can be set with KEY.KEY=VALUE. The result of
     `train` is the folder RUN: recipe, logs, TensorBoard events, samples, checkpoints and a report in HTML.
 
     Ctrl-C and SIGTERM write a checkpoint before leaving. With --resume, a run that was stopped anyhow ends in the
     weights of one that was not.
+
+    \b
+    Recipes (docs/recipes.md; all but carto go both ways with data.direction=map2sat or sat2map):
+      carto             satellite to map in map colours, without seams; the default
+      carto-reverse     map to satellite, without seams
+      pix2pix-paper     U-Net-256 and 70 px patches, as published
+      pix2pix-keras     142 px patches, no augmentation, 100 epochs
+      pix2pix-unet7     seven levels
+      pix2pix-stable    low rates, smoothed labels, noise on both kinds of picture
+      pix2pix-onecycle  80 more epochs for a trained model, with one cycle of the rate
+      pix2pix-resnet9   residual generator with nine blocks
+      unet-maxpool-512  max-pool U-Net at 512 px, tiny discriminator
+      cyclegan          without pairs: two folders that have nothing to do with each other
 
     \b
     Examples:

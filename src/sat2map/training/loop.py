@@ -152,7 +152,7 @@ def train(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    start_from: Path | None = None,
+    start_from: str | Path | None = None,
     quarantine: Path | None = None,
     on_progress: Progress = lambda done, total, note: None,
 ) -> None:

@@ -100,7 +100,7 @@ def _check_crops(recipe: Recipe, stride: int) -> None:
             )
 
 
-def start_from_bundle(system: System, folder: Path, direction: str) -> None:
+def start_from_bundle(system: System, id_or_dir: str | Path, direction: str) -> None:
     """Fill a generator with a bundle's weights, to go on training on other pictures.
 
     A system that goes both ways fills the generator of the bundle's own direction, where that is not `direction`.
@@ -110,7 +110,7 @@ def start_from_bundle(system: System, folder: Path, direction: str) -> None:
 
     from sat2map import bundle
 
-    found = bundle.find(folder)
+    found = bundle.find(id_or_dir)
     back = system.players.get("generator" + BACK)
     player = back if back and found.card.direction != direction else system.players["generator"]
     weights = load(found.weights.read_bytes())
