@@ -49,7 +49,7 @@ BESIDE = {
     "images": {"errors", "storage"},
     "grid": {"errors"},
     "mercator": {"errors", "grid"},
-    "network": {"errors", "storage"},
+    "network": {"", "errors", "storage"},  # "": the version, for the user agent
     "familiar": {"palette"},
     "card": {"palette", "familiar"},
     "bundle": {"palette", "card"},
