@@ -1,4 +1,4 @@
-"""The page in a real browser: a scene and the default model, mouse, finger and keys, light and dark, no other server."""
+"""The page in a real browser: a scene and the default model, mouse, finger and keys, light and dark, one server."""
 
 import json
 import pathlib
@@ -29,7 +29,7 @@ def folder(tmp_path_factory) -> pathlib.Path:
 @pytest.fixture(scope="module")
 def server(folder):
     models = {"carto": "carto", "back": folder / "back"}
-    with serving(scenes={"town": folder / "town.tif"}, models=models) as running:
+    with serving(scenes={"town": folder / "town.tif"}, models=models, limits={"patience": 300, "overview_patience": 300}) as running:
         yield running
 
 

@@ -85,7 +85,7 @@ def test_kills_under_load_harm_only_what_is_under_way(folder, tmp_path_factory):
 
 
 def test_a_worker_that_hangs_is_ended(folder):
-    with started(folder, limits={"batch_timeout": 1.0}) as server:
+    with started(folder, limits={"batch_timeout": 8.0}) as server:
         path = paths(server)[1]
         before = server.worker()
         os.kill(before, signal.SIGSTOP)

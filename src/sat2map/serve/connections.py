@@ -66,7 +66,11 @@ class Connection(H11Protocol):
             self._open.waiting[self] = None
             self._after("headers", self._limits.header_timeout)
         self._received += len(data)
-        super().data_received(data)
+        try:
+            super().data_received(data)
+        except h11.LocalProtocolError:  # more nonsense from somebody who has been told so already
+            self.cut()
+            return
         self._look()
 
     def pause_writing(self) -> None:
@@ -85,6 +89,8 @@ class Connection(H11Protocol):
         if self.transport.get_write_buffer_size() and "reading" not in self._timers:
             self._after("flushing", self._limits.write_timeout)
         super().on_response_complete()
+        if self._is_between() and self.conn.their_state is h11.SEND_BODY and "headers" not in self._timers:
+            self._after("headers", self._limits.header_timeout)  # the rest of a body that nobody wants
         self._look()
 
     # -- deadlines --------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import logging
 import os
 import signal
 import socket
@@ -54,6 +55,7 @@ def run(settings: Settings, on_start: Started | None = None) -> None:
 
     Raises PortTaken, WorkerFailed, and what opening scenes and models raises.
     """
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # nonsense from the network is no news
     with contextlib.closing(listen(settings.host, settings.port)) as listening:
         asyncio.run(_serve(settings, listening, on_start))
 

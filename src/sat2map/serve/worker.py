@@ -5,6 +5,7 @@ are made by the main thread; uploads by another, which gives way to tiles betwee
 listens, so that work can be cancelled.
 """
 
+import io
 import os
 import queue
 import sys
@@ -140,7 +141,7 @@ def _nameless(failed: Failed, work: Work) -> Failed:
 
 def main() -> None:
     """Serve standard input and output; whatever else writes to standard output lands in standard error."""
-    answers = os.fdopen(os.dup(1), "wb")
+    answers = io.BufferedWriter(io.FileIO(os.dup(1), "w"))  # the pipe to the server
     os.dup2(2, 1)
     Worker(sys.stdin.buffer, answers).run()
     os._exit(0)  # threads of libraries must not keep a worker alive whose server has gone
