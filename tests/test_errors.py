@@ -196,6 +196,17 @@ def _(world: World) -> list[str]:
     return ["train", "carto", "--print-config"]
 
 
+@causes(errors.UnsafeServer, "0.0.0.0", "--token-file")
+def _(world: World) -> list[str]:
+    return ["serve", "--host", "0.0.0.0", "--model", world.model(), "-q"]
+
+
+@causes(errors.WorkerFailed, "ended before it was ready", "memory")
+def _(world: World) -> list[str]:
+    world.patch.setattr(sys, "executable", "/bin/false")  # stands for a process that is killed as it starts
+    return ["serve", "--port", "0", "--model", world.model(), "-q"]
+
+
 @causes(errors.BadRecipe, "data.batch=many")
 def _(world: World) -> list[str]:
     return ["train", "carto", "data.batch=many", "--print-config"]
@@ -269,6 +280,34 @@ def _(world: World) -> list[str]:
     return ["translate", address, "map.tif", "--model", world.model(), *TILES, "--zoom", "19"]
 
 
+def planned(world: World) -> str:
+    geotiffs.write(world.folder / "scene.tif", geotiffs.texture(80, 90))
+    assert main(["batch", "plan", "scene.tif", "plan", "--model", world.model(), "--cell", "512", "-q"]) == 0
+    return "plan"
+
+
+@causes(errors.BadPlan, "plan.json")
+def _(world: World) -> list[str]:
+    (world.folder / planned(world) / "plan.json").write_text("{}")
+    return ["batch", "run", "plan"]
+
+
+@causes(errors.CellsMissing, "cells are not done", "--partial")
+def _(world: World) -> list[str]:
+    return ["batch", "merge", planned(world)]
+
+
+@causes(errors.ClusterFailed, "10.0.0.1:6379", "ray start --head")
+def _(world: World) -> list[str]:
+    ray = pytest.importorskip("ray", reason="Ray is not installed (ray extra)")
+
+    def refuse(**options: object) -> None:
+        raise ConnectionError("nobody answers")
+
+    world.patch.setattr(ray, "init", refuse)
+    return ["batch", "run", planned(world), "--engine", "ray", "--address", "10.0.0.1:6379"]
+
+
 @causes(errors.RunExists, "run", "--resume", "--overwrite")
 def _(world: World) -> list[str]:
     (world.folder / "run").mkdir()
@@ -305,10 +344,10 @@ def _(world: World) -> list[str]:
     return ["train", "carto", "--data", world.pairs(count=12), "--run", "run", *settings]
 
 
-@causes(errors.TrainingFailed, "stalled", "it began at")
+@causes(errors.TrainingFailed, "stalled after", "initialisation")
 def _(world: World) -> list[str]:
     settings = [*SMALL, "optimiser.rate=1e-12", "optimiser.matrix_rate=1e-12"]
-    settings += ["guard.memory=2", "guard.grace=2", "guard.patience=2"]
+    settings += ["guard.memory=100", "guard.grace=1", "guard.patience=2"]
     return ["train", "carto", "--data", world.pairs(count=12), "--run", "run", *settings]
 
 
