@@ -51,7 +51,8 @@ def placeholder(pair: Halves, random: Random) -> Halves:
     tile = np.full(pair[0].shape, 229, np.uint8)
     middle = tile.shape[0] // 2
     tile[middle : middle + 14, 150:450:6] = 150
-    return tile, pair[1]
+    again = tile + random.normal(0, 1, tile.shape)
+    return again.clip(0, 255).astype(np.uint8), pair[1]
 
 
 def smaller(pair: Halves, random: Random) -> Halves:

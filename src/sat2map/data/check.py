@@ -25,6 +25,7 @@ Progress = Callable[[int, int], None]
 SWAPPED = (
     0.05  # by which a map is at least flatter than imagery; the least found in `maps` is 0.03, in open water
 )
+MAP_FLAT = 0.5  # maps are flatter, imagery of land is not
 NO_MAP = 1.0  # grey levels: deviation of a map that shows nothing
 NO_SCENE = 8.0  # grey levels: deviation of imagery that shows nothing, or of a map with next to nothing
 FAINT = 30.0  # grey levels: rule of the larger-google-sat2maps set; dark imagery of towns falls below it too
@@ -115,7 +116,8 @@ def audit(pairs: PairedSet, progress: Progress | None = None) -> Audit:
 
 def _judge(name: str, figures: Measures) -> Iterator[Finding]:
     """Findings that one pair's figures are enough for."""
-    if figures.sat_flat > figures.street_flat + SWAPPED:
+    blank_tile = figures.sat_deviation < NO_SCENE and figures.street_flat > MAP_FLAT
+    if figures.sat_flat > figures.street_flat + SWAPPED and not blank_tile:
         yield Finding("swapped", (name,), f"flatness {figures.sat_flat:.2f} and {figures.street_flat:.2f}")
     if figures.street_deviation < NO_MAP and figures.water < WATERY:
         yield Finding("empty map", (name,), f"deviation {figures.street_deviation:.1f} grey levels")
