@@ -137,9 +137,11 @@ def imagine(
 
 def _refuse_mixtures(ctx: click.Context, options: dict[str, Any]) -> None:
     """Raise UsageError for options that the wanted kind of result does not have."""
-    kind, own = (
-        ("a sketch", FOR_SKETCH) if options["sketch"] else ("pairs", FOR_PAIRS) if options["pairs"] else ("a town", FOR_TOWN)
-    )  # fmt: skip
+    kind, own = "a town", FOR_TOWN
+    if options["sketch"]:
+        kind, own = "a sketch", FOR_SKETCH
+    elif options["pairs"]:
+        kind, own = "pairs", FOR_PAIRS
     others = {*FOR_PAIRS, *FOR_TOWN, *FOR_SKETCH} - {*own}
     if options["sketch"]:
         others |= {"seed", "style", "density", "water", "green"}

@@ -96,7 +96,7 @@ def car_park(frame: Frame, dice: Dice) -> tuple[list[Area], Floats]:
         q = (n + 0.5) / aisles
         t = np.linspace(0.02, 0.98, 12)
         line = frame.at(np.full(12, q), t) if swap else frame.at(t, np.full(12, q))
-        areas.append((SERVICE, ribbon(line, 5.5)))
+        areas.append((SERVICE, ribbon(line, 3.0)))
         length = across if not swap else along
         bays = int(length * 0.92 // 2.6)
         place = 0.04 + 0.92 * (np.arange(bays) + 0.5) / max(bays, 1)

@@ -15,7 +15,7 @@ from sat2map.worlds.terrain import DRY, Terrain
 Family = Literal["row", "col"]
 SAMPLES = 49  # points per edge
 SLACK = 45.0  # metres that the inside of a cell may bulge beyond the box around its sides
-LONGEST_BRIDGE = 300.0  # metres of water that an arterial crosses
+LONGEST_BRIDGE = 360.0  # metres of water that an arterial crosses
 
 
 class Bounds(NamedTuple):

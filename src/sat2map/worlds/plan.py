@@ -23,7 +23,7 @@ from sat2map.worlds.shapes import (
 from sat2map.worlds.terrain import Terrain
 from sat2map.worlds.uses import USES, build_blocks
 
-CROWN = 3.4  # metres, usual radius of a tree
+CROWN = 3.9  # metres, usual radius of a tree
 KERB = 6.0  # metres between a building and water
 
 

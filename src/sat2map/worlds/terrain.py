@@ -82,23 +82,39 @@ class Terrain:
 
     def shore(self, world: Floats) -> Floats:
         """Metres to the nearest shore, roughly: positive on land, negative in water."""
-        x, y = world[..., 0], world[..., 1]
-        seed, meander = self.town.seed, self._meander
+        x, y = np.asarray(world[..., 0]), np.asarray(world[..., 1])
+        seed = self.town.seed
         land = np.full(x.shape, 1e4)
         if self.town.water > 0:
-            # Divided by the usual slope of the noise, its distance from zero is in metres.
-            course = noise(seed, 31, x, y, meander) + 0.3 * noise(seed, 32, x, y, meander / 3)
-            land = np.minimum(land, np.abs(course) * meander / 1.9 - self._river)
+            land = np.minimum(land, self._bank(x, y))
         if self.town.style == "coastal":
             turned = self.to_plan(world)
             land = np.minimum(land, (turned[..., 1] - self._coast(turned[..., 0])) * 0.9)
         ragged = 2.5 * noise(seed, 33, x, y, 45) + 1.5 * noise(seed, 34, x, y, 17)
         return np.asarray(np.where(land < 100, land + ragged, land))
 
+    def _bank(self, x: Floats, y: Floats) -> Floats:
+        """Metres to the nearest river bank, negative in the river: rivers run where a noise is zero."""
+        usual = 1.9 / self._meander  # slope of the noise, per metre
+        course = self._course(x, y)
+        away = np.array(np.abs(course) / usual)
+        near = away < 600
+        if near.any():
+            # by the true slope, rivers are about as wide everywhere; where it vanishes they become lakes
+            x, y, here = x[near], y[near], course[near]
+            step = 5.0
+            slope = np.hypot(self._course(x + step, y) - here, self._course(x, y + step) - here) / step
+            away[near] = np.abs(here) / np.clip(slope, 0.45 * usual, None)
+        return away - self._river
+
+    def _course(self, x: Floats, y: Floats) -> Floats:
+        seed, meander = self.town.seed, self._meander
+        return noise(seed, 31, x, y, meander) + 0.3 * noise(seed, 32, x, y, meander / 3)
+
     def ashore(self, world: Floats) -> Floats:
         """Move points in or near a river away from it, far enough for an embankment; others stay."""
         points = world.copy()
-        for _ in range(4):
+        for _ in range(6):
             depth = self.shore(points)
             step = 4.0
             slope = np.stack(

@@ -84,6 +84,8 @@ def build_blocks(terrain: Terrain, district: District) -> Built:
         if not any(mix.values()):
             mix = MIX[district.kind]
         use = dice.pick(mix)
+        if not any(block.fronts):  # nobody could get there: banks of rivers, mostly
+            use = "wood" if dice.roll() < 0.25 else "park"
         if number in spurs:
             use = use if use in ("homes", "estate", "towers") else "homes"
             for part, fronts in around_spur(frame, block, spurs[number]):
@@ -238,7 +240,7 @@ def _open(frame: Frame, use: str, dice: Dice, built: Built) -> None:
 
 
 # Trees per hectare, and metres that they stay away from walls.
-TREES = {"homes": 42, "terraces": 30, "tenements": 11, "estate": 48, "towers": 42, "offices": 3, "works": 3, "shops": 3,
+TREES = {"homes": 64, "terraces": 36, "tenements": 11, "estate": 48, "towers": 42, "offices": 3, "works": 3, "shops": 3,
          "school": 26, "park": 75, "wood": 330, "car park": 5, "plaza": 25}  # fmt: skip
 
 

@@ -35,7 +35,7 @@ CAR_COLOURS = np.array(
     ],
     np.float32,
 )
-LEAVES = np.array([(52, 70, 36), (44, 60, 34), (62, 76, 40), (56, 66, 44)], np.float32)
+LEAVES = np.array([(60, 80, 42), (50, 70, 40), (74, 90, 48), (66, 78, 52)], np.float32)
 
 
 class Light(NamedTuple):
