@@ -39,7 +39,7 @@ from sat2map.runtime import OnnxTranslator
 from sat2map.scenes.tiles import open_mercator
 
 PROMISES = {"goodput": 0.9, "refusal_p99": 0.05, "health_p99": 0.1, "recovery": 5.0}
-PATIENCE = 15.0  # seconds, of serve/limits.py
+PATIENCE = 30.0  # seconds, of serve/limits.py
 
 
 class Reply(NamedTuple):
