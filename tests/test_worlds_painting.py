@@ -1,6 +1,5 @@
 """Pictures of invented towns: windows join, painters agree, and what is far away changes nothing."""
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -20,24 +19,26 @@ TOWN = Town(11, "organic", water=0.6)
 
 
 def test_any_window_shows_what_a_larger_window_shows_there() -> None:
-    whole_window = Window(-70, 300, 150, 170)
-    whole = paint(World(TOWN), whole_window)
-    for part in (Window(-70, 300, 64, 64), Window(-13, 345, 93, 61), Window(70, 461, 10, 9)):
-        for large, small in zip(whole, paint(World(TOWN), part), strict=True):
+    whole_window = Window(-70, 300, 110, 130)
+    world = World(TOWN)
+    whole = paint(world, whole_window)
+    for part in (Window(-70, 300, 64, 64), Window(-13, 345, 53, 61), Window(31, 421, 9, 9)):
+        for large, small in zip(whole, paint(world, part), strict=True):
             assert np.array_equal(large[part.slices(whole_window)], small)
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", ["radial", "coastal"])
 def test_windows_far_from_the_origin_join_at_other_resolutions(style: str) -> None:
     town = Town(5, style)
     window = Window(40_001, -29_997, 40, 36)
-    whole = paint(World(town), window, 2.5)
+    world = World(town)
+    whole = paint(world, window, 0.37)
     left, right = Window(40_001, -29_997, 40, 17), Window(40_001, -29_980, 40, 19)
-    for large, *small in zip(whole, *(paint(World(town), part, 2.5) for part in (left, right)), strict=True):
+    for large, *small in zip(whole, *(paint(world, part, 0.37) for part in (left, right)), strict=True):
         assert np.array_equal(large, np.concatenate(small, 1))
 
 
-def test_a_world_does_not_remember_what_was_painted_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_world_does_not_remember_what_was_painted_before() -> None:
     window, fresh = Window(0, 0, 48, 48), World(TOWN)
     used = World(TOWN)
     paint(used, Window(900, 1200, 32, 32))
@@ -59,15 +60,16 @@ def test_processes_and_pieces_change_no_byte(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_other_seeds_and_parameters_are_other_towns() -> None:
     window = Window(0, 0, 64, 64)
-    towns = [TOWN] + [
-        Town(11, "organic", water=0.5),
+    towns = [
+        TOWN,
+        Town(11, "organic", density=0.9, water=0.6),
         Town(12, "organic", water=0.6),
         Town(11, "grid", water=0.6),
     ]
     assert len({paint(World(town), window).sat.tobytes() for town in towns}) == len(towns)
 
 
-@pytest.mark.parametrize("seed", range(0, 40, 5))
+@pytest.mark.parametrize("seed", range(0, 28, 7))
 def test_classes_read_from_the_map_are_the_class_raster(seed: int) -> None:
     world = World(Town(seed, STYLES[seed % 4], density=seed / 40, water=0.7))
     canvas = Canvas(-60, seed * 50, 120, 120, 0.9)
@@ -171,19 +173,20 @@ def test_a_wall_covers_what_is_behind_it_and_nearer_things_are_larger() -> None:
     house = Shapes(ring, np.array([0, 4]), columns)
     nothing = np.zeros(len(plan.lines), bool)
     plain = plan._replace(
-        lines=plan.lines.chosen(nothing), grounds=plan.grounds.chosen(np.zeros(len(plan.grounds), bool)), buildings=house,
+        lines=plan.lines.chosen(nothing), grounds=plan.grounds.chosen(np.zeros(len(plan.grounds), bool)),
+        buildings=house,
         trees=np.empty((0, 4)), cars=np.empty((0, 4)), water=plan.water.chosen(np.zeros(len(plan.water), bool)),
     )  # fmt: skip
     from sat2map.worlds.painting.ground import ground_view
 
-    empty = plain._replace(buildings=dataclasses.replace(house.chosen(np.array([False]))))
+    empty = plain._replace(buildings=house.chosen(np.array([False])))
     seen = []
     for distance in (20.0, 60.0):
         eye = Eye(0.0, 20.0 - distance, 0.0)
         difference = (
             ground_view(plain, eye, 90, 120, 0).astype(int) - ground_view(empty, eye, 90, 120, 0)
         ) != 0
-        rows, cols = np.nonzero(difference.any(-1)[:40])  # above the horizon only the wall differs
+        _, cols = np.nonzero(difference.any(-1)[:40])  # above the horizon only the wall differs
         assert abs((cols.min() + cols.max()) / 2 - 59.5) <= 1, "straight ahead"
         seen.append(cols.max() - cols.min() + 1)
     assert 2.5 < seen[0] / seen[1] < 3.5, "three times as near, three times as wide"

@@ -1,6 +1,5 @@
-"""Plans of invented towns keep their promises, on some hundred seeds: one district of each, with all that is around it."""
+"""Plans of invented towns keep their promises, on some hundred seeds: one district of each, with what is around it."""
 
-import itertools
 from collections import Counter
 
 import numpy as np
@@ -8,11 +7,11 @@ import pytest
 import shapely
 
 from sat2map.worlds import STYLES, Bounds, Town, World
+from sat2map.worlds.network import network
 from sat2map.worlds.plan import Plan, joined_plans
-from sat2map.worlds.shapes import ARTERIAL, HIGHWAY_LINE, RAMP, TURNING, WIDTHS, Shapes
+from sat2map.worlds.shapes import ARTERIAL, HIGHWAY_LINE, TURNING, WIDTHS, Shapes
 
 SEEDS = 200
-TOUCH = 1e-6  # metres
 
 
 def district(seed: int) -> tuple[World, Plan]:
@@ -80,18 +79,13 @@ def crossings(lines: Shapes) -> list[tuple[int, int]]:
 
 
 def loose_ends(lines: Shapes) -> list[int]:
-    """Streets with an end that is neither at another line nor in a turning circle."""
-    shapes, kinds = lines_of(lines), lines.columns["kind"]
-    tree = shapely.STRtree(shapes)
-    found = []
-    for number, line in enumerate(lines):
-        if kinds[number] in (ARTERIAL, HIGHWAY_LINE):
-            continue
-        for place, end in enumerate((line[0], line[-1])):
-            near = tree.query(shapely.Point(end).buffer(1e-3), predicate="intersects")
-            if len(near) < 2 and not (place == 1 and lines.columns["dead_end"][number]):
-                found.append(number)
-    return found
+    """Nodes of the network where a local street just ends. Arterials go on where this district ends."""
+    net = network(lines)
+    local = ~np.isin(net.lines.columns["kind"], (ARTERIAL, HIGHWAY_LINE))
+    turning = net.edges[net.lines.columns["dead_end"].astype(bool), 1]
+    assert (net.degrees()[turning] == 1).all(), "a turning circle is an end"
+    single = set(np.flatnonzero(net.degrees() == 1)) & set(net.edges[local].ravel())
+    return sorted(single - set(turning))
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, 20))
@@ -108,3 +102,36 @@ def test_streets_and_buildings_keep_out_of_each_others_way(first: int) -> None:
         assert loose_ends(plan.lines) == [], seed
         built.update({"buildings": len(buildings), "streets": len(plan.lines), "trees": len(plan.trees)})
     assert min(built["buildings"], built["streets"], built["trees"]) > 100, "the towns are not empty"
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_arterials_end_only_where_there_is_water_or_the_window_ends(style: str) -> None:
+    """The network inside a window: every end is a turning circle, or an arterial's next edge would be in water."""
+    world = World(Town(8, style, water=0.5))
+    bounds = Bounds(-450, -450, 450, 450)
+    net = network(world.plan(bounds).lines)
+    # what sticks out of the window is cut off by it, not an end
+    inside = (np.abs(net.nodes) < 400).all(1)
+    ends = np.flatnonzero((net.degrees() == 1) & inside)
+    turning = net.edges[net.lines.columns["dead_end"].astype(bool), 1]
+    unbuilt = [world.lattice.edge(key) for key in world.edges(bounds)]
+    corners = np.array([edge.curve[[0, -1]] for edge in unbuilt if not edge.exists]).reshape(-1, 2)
+    for node in set(ends) - set(turning):
+        assert np.hypot(*(corners - net.nodes[node]).T).min() < 1e-3
+    lengths = [np.hypot(*np.diff(line, axis=0).T).sum() for line in net.lines]
+    assert min(lengths) > 4.0, "junctions are not on top of one another"
+
+
+def test_what_is_broken_is_seen() -> None:
+    """The checks above would notice: a house moved onto another, onto a street, a street that ends nowhere."""
+    _, plan = district(0)
+    buildings = polygons(plan.buildings)
+    moved = buildings.copy()
+    shift = buildings[1].centroid
+    moved[0] = shapely.transform(buildings[0], lambda xy: xy - xy.mean(0) + (shift.x, shift.y))
+    assert overlapping(moved)
+    street = plan.lines.xy[0]
+    moved[0] = shapely.transform(buildings[0], lambda xy: xy - xy.mean(0) + street)
+    assert on_a_street(moved, plan.lines)
+    mask = np.arange(len(plan.lines)) % 3 > 0
+    assert loose_ends(plan.lines.chosen(mask))

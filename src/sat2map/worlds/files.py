@@ -10,6 +10,7 @@ from sat2map.palette import BUILDING, CLASS_NAMES, GREEN, HIGHWAY, LAND, OTHER, 
 from sat2map.scenes.vectors.layers import Layer
 from sat2map.scenes.vectors.writing import TOGETHER, add_styles, convert, require
 from sat2map.storage import replacing
+from sat2map.worlds.network import network
 from sat2map.worlds.plan import Plan
 from sat2map.worlds.shapes import (
     BUILDINGS,
@@ -44,6 +45,7 @@ _CLASS_OF_GROUND = {
     SERVICE: ROAD,
     PATH: OTHER,
 }
+NUMBERS = ("width", "height", "radius", "bridge", "dead_end", "start", "end")
 STYLED = (
     Layer("grounds", (LAND, OTHER, GREEN, ROAD), "polygons"),
     Layer("water", (WATER,), "polygons"),
@@ -96,8 +98,9 @@ def layers(plan: Plan) -> list[_Layer]:
     """All layers of a plan: geometries and attributes. Widths, heights and radii are in metres."""
     import shapely
 
-    kinds = plan.lines.columns["kind"].astype(np.int64)
-    roads = np.array([shapely.LineString(line) for line in plan.lines] or [], object)
+    net = network(plan.lines)
+    kinds = net.lines.columns["kind"].astype(np.int64)
+    roads = np.array([shapely.LineString(line) for line in net.lines], object)
     grounds = plan.grounds.columns["kind"].astype(np.int64)
     dry = grounds != POND
     water: BaseGeometry = shapely.union_all(
@@ -115,8 +118,9 @@ def layers(plan: Plan) -> list[_Layer]:
         _Layer("water", "Polygon", wet, {"class": _classes(np.full(len(wet), WATER))}),
         _Layer("roads", "LineString", roads,
                {"class": _classes(np.where(major, HIGHWAY, ROAD)), "kind": _named(kinds, LINES),
-                "width": np.array(WIDTHS)[kinds], "bridge": plan.lines.columns["bridge"].astype(np.int32),
-                "dead_end": plan.lines.columns["dead_end"].astype(np.int32)}),
+                "width": np.array(WIDTHS)[kinds], "bridge": net.lines.columns["bridge"].astype(np.int32),
+                "dead_end": net.lines.columns["dead_end"].astype(np.int32), "start": net.edges[:, 0],
+                "end": net.edges[:, 1]}),
         _Layer("buildings", "Polygon", _polygons(plan.buildings),
                {"class": _classes(np.full(len(plan.buildings), BUILDING)), "kind": _named(house["kind"], BUILDINGS),
                 "height": house["height"], "roof": _named(house["roof"], ROOFS)}),
@@ -155,7 +159,7 @@ def _together(layer: _Layer, names: list[str]) -> _Layer:
     count = len(layer.geometries)
     columns: Columns = {"layer": np.full(count, layer.name, object)}
     for name in names:
-        numeric = name in ("width", "height", "radius", "bridge", "dead_end")
+        numeric = name in NUMBERS
         empty = np.full(count, np.nan) if numeric else np.full(count, None, object)
         column = layer.columns.get(name, empty)
         columns[name] = column.astype(np.float64) if numeric else column

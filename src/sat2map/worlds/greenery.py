@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from sat2map.worlds.chance import Dice, Floats
 from sat2map.worlds.footprints import straightened
@@ -174,16 +175,15 @@ def trees_along(streets: Shapes, widths: Floats, share: float, dice: Dice) -> Fl
     return np.concatenate(found)
 
 
-def outside(points: Floats, quads: Floats, margin: float) -> Floats:
+def outside(points: Floats, quads: Floats, margin: float) -> npt.NDArray[np.bool_]:
     """(T,) whether points (T, 2) are at least `margin` metres outside all rectangles (B, 4, 2)."""
     if not len(quads) or not len(points):
         return np.ones(len(points), bool)
     middle = quads.mean(1)
-    clear = np.ones(len(points), bool)
     axes = [quads[:, 1] - quads[:, 0], quads[:, 3] - quads[:, 0]]
     inside = np.ones((len(points), len(quads)), bool)
     for axis in axes:
         length = np.maximum(np.hypot(axis[:, 0], axis[:, 1]), 1e-9)
         along = ((points[:, None] - middle) * (axis / length[:, None])).sum(-1)
         inside &= np.abs(along) < length / 2 + margin
-    return clear & ~inside.any(1)
+    return np.asarray(~inside.any(1))

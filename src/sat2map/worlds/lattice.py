@@ -206,7 +206,7 @@ class Radial:
             angle = angle + t * 2 * np.pi / self.spokes(key.j)
         else:
             radius = radius + t * (self.radius(key.j + 1) - self.radius(key.j))
-        return np.stack([np.cos(angle), np.sin(angle)], -1) * radius[:, None]
+        return np.asarray(np.stack([np.cos(angle), np.sin(angle)], -1) * radius[:, None])
 
     def ends(self, key: EdgeKey) -> tuple[tuple[int, int], tuple[int, int]]:
         """Nodes at the two ends of an edge, numbered by the outward spokes of their ring."""

@@ -7,6 +7,7 @@ and what is placed by x and y within [0, 1] stays within its lot."""
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from sat2map.worlds.chance import Dice, Floats
 from sat2map.worlds.district import Block
@@ -103,7 +104,7 @@ class Lots(NamedTuple):
         """(N, 4, 2) corners of parts of lots: front left, front right, back right, back left."""
         return self.at(np.stack([x0, x1, x1, x0], 1), np.stack([y0, y0, y1, y1], 1))
 
-    def chosen(self, mask: Floats) -> "Lots":
+    def chosen(self, mask: npt.NDArray[np.bool_]) -> "Lots":
         """Return the lots where `mask` is true."""
         return Lots(self.patch, self.origin[mask], self.x_axis[mask], self.y_axis[mask])
 
@@ -115,7 +116,7 @@ def no_lots(patch: Patch) -> Lots:
 
 def joined_lots(parts: list[Lots]) -> Lots:
     """All lots of several collections on one patch."""
-    return Lots(parts[0].patch, *(np.concatenate([part[n] for part in parts]) for n in (1, 2, 3)))  # type: ignore[arg-type]
+    return Lots(parts[0].patch, *(np.concatenate([part[n] for part in parts]) for n in (1, 2, 3)))
 
 
 def frame_of(patch: Patch, block: Block) -> Frame | None:

@@ -129,7 +129,8 @@ def _turns_left(curves: list[Floats]) -> bool:
 def _refined(cuts: Floats) -> Floats:
     """Sides and cuts, and SUB steps between each."""
     knots = np.concatenate([[0.0], cuts, [1.0]])
-    return np.interp(np.arange(SUB * (len(knots) - 1) + 1) / SUB, np.arange(len(knots)), knots)
+    places = np.arange(SUB * (len(knots) - 1) + 1) / SUB
+    return np.asarray(np.interp(places, np.arange(len(knots)), knots), np.float64)
 
 
 def _coons(

@@ -81,7 +81,7 @@ class Shapes:
         )
 
 
-def gathered(rings: Sequence[Floats], columns: Mapping[str, Sequence[Any]]) -> Shapes:
+def gathered(rings: Sequence[Floats], columns: Mapping[str, Sequence[Any] | Column]) -> Shapes:
     """Shapes of separate rings and lists of attributes."""
     starts = np.concatenate([[0], np.cumsum([len(ring) for ring in rings], dtype=np.int64)]).astype(np.int64)
     xy = np.concatenate(rings) if rings else np.empty((0, 2))

@@ -19,6 +19,7 @@ from sat2map.worlds.lattice import Bounds
 from sat2map.worlds.shapes import Ints, Shapes, areas
 
 Mask = npt.NDArray[np.bool_]
+Int32 = npt.NDArray[np.int32]
 
 
 CORNERS = 64  # corners lie on multiples of 1 / 64 sample
@@ -52,7 +53,8 @@ class Canvas(NamedTuple):
 
     def finer(self, factor: int) -> "Canvas":
         """Return the same window with `factor` samples for each on both axes."""
-        return Canvas(*(factor * n for n in self[:4]), self.step / factor)
+        row, col, height, width, step = self
+        return Canvas(factor * row, factor * col, factor * height, factor * width, step / factor)
 
     def place(self, xy: Floats) -> Floats:
         """World metres to (x, y) in samples of the window, rounded."""
@@ -64,10 +66,10 @@ class Canvas(NamedTuple):
         """World (x, y) of all samples, (1, width) and (height, 1)."""
         x = (np.arange(self.col, self.col + self.width) + 0.5) * self.step
         y = -(np.arange(self.row, self.row + self.height) + 0.5) * self.step
-        return x[None], y[:, None]
+        return np.asarray(x[None], np.float64), np.asarray(y[:, None], np.float64)
 
 
-def _marks(canvas: Canvas, shapes: Shapes, values: Ints) -> Ints:
+def _marks(canvas: Canvas, shapes: Shapes, values: Ints) -> Int32:
     """(height, width) sums of `values` of the rings around each sample, whichever way the rings turn."""
     xy = canvas.place(shapes.xy)
     after = np.arange(1, len(xy) + 1)
@@ -89,7 +91,7 @@ def _marks(canvas: Canvas, shapes: Shapes, values: Ints) -> Ints:
         rows * (canvas.width + 1) + cols, signs[edges], minlength=canvas.height * (canvas.width + 1)
     )
     grid = sums.astype(np.int32).reshape(canvas.height, canvas.width + 1)
-    return np.cumsum(grid, axis=1, dtype=np.int32)[:, :-1]
+    return np.asarray(np.cumsum(grid, axis=1, dtype=np.int32)[:, :-1])
 
 
 def covered(canvas: Canvas, shapes: Shapes) -> Mask:
@@ -99,7 +101,7 @@ def covered(canvas: Canvas, shapes: Shapes) -> Mask:
     return np.asarray(_marks(canvas, shapes, np.ones(len(shapes), np.int64)) > 0)
 
 
-def numbered(canvas: Canvas, shapes: Shapes) -> Ints:
+def numbered(canvas: Canvas, shapes: Shapes) -> Int32:
     """(height, width) number of the ring that holds the sample, from 1, and 0 for none (or for two).
 
     Rings must not overlap; along common walls, rounding may let two hold a sample. At most a million.
@@ -111,7 +113,7 @@ def numbered(canvas: Canvas, shapes: Shapes) -> Ints:
     return np.where(marks >> 20 == 1, marks & ((1 << 20) - 1), 0)
 
 
-def tallied(canvas: Canvas, shapes: Shapes, kinds: Ints) -> Ints:
+def tallied(canvas: Canvas, shapes: Shapes, kinds: Ints) -> Int32:
     """(height, width) how many rings of each kind hold the sample: 4 bits for each of at most 7 kinds.
 
     Rings may overlap, up to 15 of a kind.

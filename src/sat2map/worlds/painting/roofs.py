@@ -72,7 +72,12 @@ def _led(column: Floats) -> Floats:
 
 
 def roof_samples(
-    number: Ints, canvas: Canvas, buildings: Shapes, table: RoofTable, light: "Light", seed: int
+    number: npt.NDArray[np.int32],
+    canvas: Canvas,
+    buildings: Shapes,
+    table: RoofTable,
+    light: "Light",
+    seed: int,
 ) -> tuple[Float32, Float32]:
     """(h, w, 3) roof colours and (h, w) heights of samples; both 0 where `number` says that there is no building."""
     colour, height = np.zeros((*number.shape, 3), np.float32), np.zeros(number.shape, np.float32)
@@ -103,7 +108,7 @@ def roof_samples(
     return colour, height
 
 
-def _rim(number: Ints, rows: Ints, cols: Ints) -> Float32:
+def _rim(number: npt.NDArray[np.int32], rows: Ints, cols: Ints) -> Float32:
     """Parapets: a little darker where the neighbouring sample belongs to another roof or to none."""
     padded = np.pad(number, 1)
     own = padded[rows + 1, cols + 1]
