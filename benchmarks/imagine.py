@@ -2,8 +2,8 @@
 
     python benchmarks/imagine.py [--places 4] [--tile 256] [--count 10000] [--profile] [--json FILE]
 
-Counts processor time of one process, so a busy machine changes little. One place of each style in turn, as large as
-`data/imagined.py` makes them: 10,000 pairs are 625 places of 16 tiles. Encoding PNG is part of it, writing files is not.
+Counts processor time of one process, so a busy machine changes little. One place of each style in turn, as large
+as `data/imagined.py` makes them: 10,000 pairs are 625 places of 16 tiles. Encoding PNG is part of it, writing files is not.
 """
 
 import argparse
@@ -71,9 +71,8 @@ def main() -> None:
     for part in spent[0]:
         print(f"{part:10} {1000 * sum(parts[part] for parts in spent) / tiles / len(spent):7.1f} ms per tile")
     low, high = 1000 * min(each), 1000 * max(each)
-    print(
-        f"all        {1000 * mean:7.1f} ms per tile of {settings.tile} px, {low:.0f} to {high:.0f} over {len(each)} places"
-    )
+    print(f"{'all':10} {1000 * mean:7.1f} ms per tile of {settings.tile} px")
+    print(f"{low:.0f} to {high:.0f} ms over {len(each)} places of {tiles} tiles")
     print(f"{1 / mean:.1f} pairs/s per core; 10,000 pairs on 2 cores in {10_000 * mean / 120:.0f} min")
     if options.profile:
         pstats.Stats(profile).sort_stats("tottime").print_stats(14)
