@@ -351,7 +351,9 @@ HEALTHY: dict[str, Case] = {
     "pix2pix, map to imagery": Case("pix2pix-paper", [*CLASSIC, "data.direction=map2sat"]),
     "pix2pix, least squares": Case("pix2pix-paper", [*CLASSIC, "objective.adversarial=lsgan"]),
     "pix2pix stable": Case("pix2pix-stable", CLASSIC),
-    "max-pool, rate 1e-4": Case("unet-maxpool-512", POOLED),
+    "max-pool": Case(
+        "unet-maxpool-512", [*POOLED, "optimiser.rate=0.002", "discriminator_optimiser.rate=0.001"]
+    ),
     "relativistic": Case(
         "pix2pix-paper",
         [*CLASSIC, "objective.adversarial=relativistic", "objective.r1=1.0", "objective.r2=1.0"],

@@ -15,7 +15,7 @@ CLOSE = 2  # halved px: streets are drawn straighter than they are
 STRONG, LEAD, FAR = (
     5.0,
     2.0,
-    8,
+    10,
 )  # deviations, deviations and px from which on a shift is believed (docs/LOG.md)
 
 
