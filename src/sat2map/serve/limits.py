@@ -15,7 +15,7 @@ class ServeLimits:
     # the inference lane
     queue: int = 256  # cells that may wait
     patience: float = (
-        15.0  # seconds that a tile may wait for its turn; if it would be longer, it is refused at the door
+        30.0  # seconds that a tile may wait for its turn; what would wait longer is refused at the door
     )
     overview_patience: float = 90.0  # the same, of tiles above those of the network, which need many cells
     overview_cells: int = 100  # cells that one tile may need; smaller zooms are not offered
