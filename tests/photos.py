@@ -26,24 +26,28 @@ def landscape(seed: int, height: int = 300, width: int = 400, detail: float = 40
     return np.clip(picture + noise, 0, 255).astype(np.uint8)
 
 
+def gps(place: tuple[float, float], **tags: object) -> dict[int, object]:
+    """The GPS directory of a photo taken at longitude, latitude; `tags` like t29="2023:07:01" add to it."""
+    made: dict[int, object] = {1: "N" if place[1] >= 0 else "S", 3: "E" if place[0] >= 0 else "W"}
+    for tag, value in ((2, abs(place[1])), (4, abs(place[0]))):
+        minutes = (value - int(value)) * 60
+        made[tag] = (int(value), int(minutes), IFDRational(round((minutes - int(minutes)) * 60e4), 10_000))
+    return made | {int(name[1:]): value for name, value in tags.items()}
+
+
 def exif(
-    place: tuple[float, float] | None = (38.0, 56.0),
+    place: tuple[float, float] | dict[int, object] | None = (38.0, 56.0),
     taken: str = "2023:07:01 12:00:00",
     offset: str = "+03:00",
-    direction: float | None = None,
 ) -> Image.Exif:
-    """EXIF data of a photo taken at longitude, latitude."""
+    """EXIF data of a photo taken at longitude, latitude, or with a GPS directory."""
     made = Image.Exif()
     if place is not None:
-        gps = {1: "N" if place[1] >= 0 else "S", 3: "E" if place[0] >= 0 else "W"}
-        for tag, value in ((2, abs(place[1])), (4, abs(place[0]))):
-            minutes = (value - int(value)) * 60
-            gps[tag] = (int(value), int(minutes), IFDRational(round((minutes - int(minutes)) * 60e4), 10_000))
-        if direction is not None:
-            gps[17] = IFDRational(round(direction * 100), 100)
-        made[0x8825] = gps
+        made[0x8825] = place if isinstance(place, dict) else gps(place)
     made[0x8769] = {0x9003: taken, **({0x9011: offset} if offset else {})}
-    return made
+    return Image.open(
+        io.BytesIO(jpeg(np.zeros((8, 8, 3), np.uint8), made))
+    ).getexif()  # as if read from a file
 
 
 def write(path: pathlib.Path, pixels: np.ndarray, data: Image.Exif | None = None, **options: object) -> None:

@@ -66,7 +66,7 @@ def test_letterboxes_keep_the_aspect_and_boxes_come_back(shape):
     assert rows / cols == pytest.approx(shape[0] / shape[1], rel=0.03)
     whole = np.array([[0, 0, shape[1], shape[0]]], np.float32) * factor
     back = boxes.found(whole / factor, np.ones(1, np.float32), shape, 0.5, 0.5)
-    assert back.boxes.tolist() == [[0, 0, 1, 1]]
+    assert back.boxes[0] == pytest.approx([0, 0, 1, 1])
 
 
 # -- copies, light, sharpness -------------------------------------------------------------------------------------
@@ -167,14 +167,13 @@ def test_detectors_give_boxes_in_shares_of_the_picture(tmp_path, size):
     pixels = np.zeros((*size, 3), np.uint8)
     height = min(64, 64 * size[0] // size[1])  # of the picture in the square of 64 px that the networks see
     width = min(64, 64 * size[1] // size[0])
-    people = People(
-        yolox(tmp_path / "a.onnx", [(20, 12, 16, 8, 0.9, 0), (20.5, 12, 16, 8, 0.8, 0), (8, 8, 9, 9, 0.9, 2)])
-    )
-    faces = Faces(yunet(tmp_path / "b.onnx", [(20, 12, 16, 8, 0.81)]))
+    twice = [(20, 12, 16, 16, 0.9, 0), (20, 16.5, 16, 16, 0.8, 0), (8, 8, 9, 9, 0.9, 2)]
+    people = People(yolox(tmp_path / "a.onnx", twice))
+    faces = Faces(yunet(tmp_path / "b.onnx", [(20, 12, 16, 16, 0.81)]))
     for detector, score in ((people, 0.9), (faces, 0.81)):
         found = detector(pixels)
         assert found.scores == pytest.approx([score])
-        assert found.boxes[0] == pytest.approx([12 / width, 8 / height, 28 / width, 16 / height], abs=1e-5)
+        assert found.boxes[0] == pytest.approx([12 / width, 4 / height, 28 / width, 20 / height], abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +219,7 @@ def collection(tmp_path) -> pathlib.Path:
     photos.write(album / "e-night.jpg", photos.landscape(5), photos.exif(here, "2023:07:01 00:30:00"))
     photos.write(album / "f-small.jpg", photos.landscape(6, 100, 100), photos.exif(here))
     photos.write(album / "g-blurred.jpg", np.asarray(soft), photos.exif(here))
-    photos.write(album / "h-dark.jpg", photos.landscape(8) // 8, photos.exif(here))
+    photos.write(album / "h-dark.jpg", (photos.landscape(8) * 0.3).astype(np.uint8), photos.exif(here))
     photos.write(
         album / "i-copy.jpg",
         np.asarray(Image.fromarray(photos.landscape(1)).resize((360, 270))),
@@ -263,7 +262,7 @@ def test_every_stage_rejects_what_it_is_there_for_and_says_why(collection, capsy
     page = (collection / "funnel.html").read_text()
     assert (
         "Rejected by daylight (1)" in page
-        and page.count("<img") == 10
+        and page.count("<img") == 9
         and "://" not in page.replace("http-equiv", "")
     )
     assert all(
@@ -276,7 +275,8 @@ def test_dated_rejects_what_has_no_date_and_settings_can_be_taken_back(collectio
     assert funnel(collection, capsys, *OPTIONS, "--dated")["season"]["reasons"]["no date"] == 1
     assert funnel(collection, capsys, *OPTIONS)["quality"]["kept"] == 2
     rows = funnel(collection, capsys, "--keep-people", "--sun", "-90", "--light", "0")
-    assert rows["quality"]["kept"] == 6 and rows["region"]["is_idle"]
+    assert rows["quality"]["kept"] == 6
+    assert rows["region"]["is_idle"]
 
 
 def test_a_second_run_measures_nothing_and_writes_nothing(collection, capsys, monkeypatch):
@@ -304,7 +304,7 @@ def test_cut_at_any_line_it_comes_to_the_same_end(collection, capsys):
 def test_people_and_faces_are_rejected_unless_asked_for(collection, tmp_path, capsys):
     person = ["--person-model", str(yolox(tmp_path / "p.onnx", [(20, 20, 8, 8, 0.5, 0)]))]
     face = ["--face-model", str(yunet(tmp_path / "f.onnx", [(20, 20, 8, 8, 0.7)]))]
-    nobody = ["--person-model", str(yolox(tmp_path / "n.onnx", [(20, 20, 8, 8, 0.9, 3)]))]
+    nobody = ["--person-model", str(yolox(tmp_path / "n.onnx", [(20, 20, 8, 8, 0.9, 2)]))]
     base = OPTIONS[:-1]
     assert funnel(collection, capsys, *base, *person)["people"]["reasons"] == {"person": 5}
     assert funnel(collection, capsys, *base, *face, *nobody)["people"]["reasons"] == {"face": 5}

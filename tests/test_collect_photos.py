@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.TiffImagePlugin import IFDRational
 
 import photos
 from sat2map import images
@@ -28,7 +29,7 @@ from sat2map.errors import BadArea, BadCollection, RunLocked
 @pytest.mark.parametrize("place", [(38.25, 56.5), (-70.5, -33.25), (179.9999, -0.0001)])
 def test_place_time_and_direction_survive_every_format(tmp_path, ending, place):
     path = tmp_path / f"a.{ending}"
-    photos.write(path, photos.landscape(0, 40, 50), photos.exif(place, direction=271.5))
+    photos.write(path, photos.landscape(0, 40, 50), photos.exif(photos.gps(place, t17=IFDRational(2715, 10))))
     found = images.read_metadata(path)
     assert (found.longitude, found.latitude) == pytest.approx(place, abs=1e-6)
     assert found.direction == pytest.approx(271.5)
@@ -36,24 +37,20 @@ def test_place_time_and_direction_survive_every_format(tmp_path, ending, place):
 
 
 def test_without_coordinates_there_is_no_half_of_them(tmp_path):
-    no_reference = photos.exif((38, 56))
-    no_reference[0x8825] = {tag: value for tag, value in no_reference.get_ifd(0x8825).items() if tag != 3}
-    too_far = photos.exif((38, 56))
-    too_far[0x8825] = {**too_far.get_ifd(0x8825), 2: (95, 0, 0)}
-    for data in (None, photos.exif(None), photos.exif((0.0, 0.0)), no_reference, too_far):
-        photos.write(tmp_path / "a.jpg", photos.landscape(0, 40, 50), data)
+    no_reference = {tag: value for tag, value in photos.gps((38, 56)).items() if tag != 3}
+    for facts in (None, (0.0, 0.0), no_reference, photos.gps((38, 56), t2=(95, 0, 0))):
+        photos.write(tmp_path / "a.jpg", photos.landscape(0, 40, 50), photos.exif(facts))
         found = images.read_metadata(tmp_path / "a.jpg")
         assert found.longitude is None and found.latitude is None
 
 
 def test_the_zone_follows_from_the_satellites_clock_if_both_clocks_can_be_right(tmp_path):
-    data = photos.exif((38, 56), "2023:07:01 12:00:02", "")
     for date, hours, zone in (
         ("2023:07:01", 9, timezone(timedelta(hours=3))),
         ("2023:06:30", 22, timezone(timedelta(hours=14))),
         ("2023:05:01", 9, None),
     ):
-        data[0x8825] = {**data.get_ifd(0x8825), 7: (hours, 0, 0), 29: date}
+        data = photos.exif(photos.gps((38, 56), t7=(hours, 0, 0), t29=date), "2023:07:01 12:00:02", "")
         photos.write(tmp_path / "a.jpg", photos.landscape(0, 40, 50), data)
         assert images.read_metadata(tmp_path / "a.jpg").taken == datetime(2023, 7, 1, 12, 0, 2, tzinfo=zone)
 
@@ -62,7 +59,9 @@ def test_the_zone_follows_from_the_satellites_clock_if_both_clocks_can_be_right(
     cut=st.integers(0, 2000), flips=st.lists(st.tuples(st.integers(0, 1999), st.integers(0, 255)), max_size=8)
 )
 def test_damaged_metadata_never_raises_and_never_says_what_cannot_be(tmp_path_factory, cut, flips):
-    data = bytearray(photos.jpeg(photos.landscape(0, 16, 16), photos.exif((38, 56), direction=10)))
+    data = bytearray(
+        photos.jpeg(photos.landscape(0, 16, 16), photos.exif(photos.gps((38, 56), t17=IFDRational(10, 1))))
+    )
     length = int.from_bytes(data[4:6])
     for position, value in flips:
         data[12 + position % (length - 8)] = value

@@ -91,7 +91,7 @@ def _patience(answer: dict[str, Any], reply: Reply) -> float | None:
     if code in _BUSY:
         return retry_after(reply.headers.get("retry-after")) or 5.0
     if code and code != "toobig":
-        raise DownloadFailed(f"Commons answers with the error {code!r}", "Try again later")
+        raise DownloadFailed(f"Commons answers with the error {code[:40]!r}", "Try again later")
     return None
 
 

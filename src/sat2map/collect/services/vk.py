@@ -156,7 +156,8 @@ def _patience(answer: dict[str, Any], reply: Reply) -> float | None:
     if code in _CLOSED:
         return None
     remedy = "Try again tomorrow" if code == 29 else f"Check the token in {TOKEN} and what it permits"
-    raise DownloadFailed(f"VK answers with error {code}: {text(error.get('error_msg'))[:100]}", remedy)
+    # what VK says besides may repeat the token
+    raise DownloadFailed(f"VK answers with error {code}, see https://dev.vk.com/reference/errors", remedy)
 
 
 def circles(region: Region) -> list[tuple[float, float]]:
