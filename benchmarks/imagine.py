@@ -3,7 +3,7 @@
     python benchmarks/imagine.py [--places 4] [--tile 256] [--count 10000] [--profile] [--json FILE]
 
 Counts processor time of one process, so a busy machine changes little. One place of each style in turn, as large
-as `data/imagined.py` makes them: 10,000 pairs are 625 places of 16 tiles. Encoding PNG is part of it, writing files is not.
+as `data/imagined.py` makes them: 10,000 pairs are 625 places of 16 tiles. Encoding PNG is counted, writing is not.
 """
 
 import argparse

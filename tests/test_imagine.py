@@ -180,7 +180,7 @@ def test_a_clean_map_stays_what_it_is() -> None:
     from sat2map.grid import Window
     from sat2map.worlds import Town, World, paint
 
-    town = paint(World(Town(2, "radial", water=0.0)), Window(-60, -60, 120, 120))
+    town = paint(World(Town(2, "radial", water=0.0)), Window(-60, 60, 120, 120))
     before, after = (
         MAPS.to_classes(MAPS.encode(rgb)) for rgb in (town.street, clean_sketch(town.street, smooth=1))
     )

@@ -137,7 +137,8 @@ def imagine(
 
 def _refuse_mixtures(ctx: click.Context, options: dict[str, Any]) -> None:
     """Raise UsageError for options that the wanted kind of result does not have."""
-    kind, own = "a town", FOR_TOWN
+    kind: str = "a town"
+    own: tuple[str, ...] = FOR_TOWN
     if options["sketch"]:
         kind, own = "a sketch", FOR_SKETCH
     elif options["pairs"]:

@@ -47,15 +47,10 @@ class Plan(NamedTuple):
             return points[(x >= left) & (x <= right) & (y >= bottom) & (y <= top)]
 
         return Plan(
-            *(
-                shapes.within(bounds.grown(margin))
-                for shapes, margin in (
-                    (self.lines, 20.0),
-                    (self.grounds, 0.0),
-                    (self.lots, 0.0),
-                    (self.buildings, 0.0),
-                )
-            ),
+            self.lines.within(bounds.grown(20.0)),
+            self.grounds.within(bounds),
+            self.lots.within(bounds),
+            self.buildings.within(bounds),
             near(self.trees, 9.0),
             near(self.cars, 4.0),
             self.water.within(bounds),
@@ -64,9 +59,15 @@ class Plan(NamedTuple):
 
 def joined_plans(plans: Sequence[Plan]) -> Plan:
     """Put pieces together that have nothing in common."""
-    shapes = [joined([plan[n] for plan in plans]) for n in range(4)]
-    points = [np.concatenate([plan[n] for plan in plans]) for n in (4, 5)]
-    return Plan(*shapes, *points, joined([plan[6] for plan in plans]))  # type: ignore[arg-type]
+    return Plan(
+        joined([plan.lines for plan in plans]),
+        joined([plan.grounds for plan in plans]),
+        joined([plan.lots for plan in plans]),
+        joined([plan.buildings for plan in plans]),
+        np.concatenate([plan.trees for plan in plans]),
+        np.concatenate([plan.cars for plan in plans]),
+        joined([plan.water for plan in plans]),
+    )
 
 
 def no_shapes(**columns: str) -> Shapes:

@@ -106,8 +106,8 @@ def _off_the_street(houses: list[House], district: District, block: Block, spur:
         axis = spur_line(district.patch, spur)
         lines += [(axis, WIDTHS[STREET] / 2), (axis[[-1, -1]], TURNING)]
     points = rims(np.stack([house.quad for house in houses]))
-    clear = np.stack([distances(points, line).min(1) > half + 0.8 for line, half in lines]).all(0)
-    return [house for house, keep in zip(houses, clear, strict=True) if keep]
+    clear = np.all([distances(points, line).min(1) > half + 0.8 for line, half in lines], axis=0)
+    return [houses[n] for n in np.flatnonzero(clear)]
 
 
 def around_spur(frame: Frame, block: Block, spur: Spur) -> list[tuple[Frame, tuple[bool, bool, bool, bool]]]:

@@ -95,11 +95,12 @@ def _hits(things: Things, eye: Eye, rays: _Rays) -> tuple[npt.NDArray[np.int64],
     # in the viewer's frame: depth a and aside b; the ray of column u is b = u·a
     a0, b0 = start @ rays.ahead, start @ rays.right
     da, db = span @ rays.ahead, span @ rays.right
+    # single precision: this is most of the work
     u = rays.u[None].astype(np.float32)
-    a0, b0, da, db = (value[:, None].astype(np.float32) for value in (a0, b0, da, db))
+    deep, aside, d_deep, d_aside = (value[:, None].astype(np.float32) for value in (a0, b0, da, db))
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = (u * a0 - b0) / (db - u * da)
-    depth = a0 + share * da
+        share = (u * deep - aside) / (d_aside - u * d_deep)
+    depth = deep + share * d_deep
     depth[~((share >= 0) & (share <= 1) & (depth > 0.4))] = np.inf
     count = min(LAYERS, len(depth))
     if not count:

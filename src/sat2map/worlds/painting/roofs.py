@@ -1,6 +1,6 @@
 """Roofs from above: colours by kind, two slopes under a ridge, rims and machinery on flat ones."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -66,7 +66,7 @@ def roof_table(buildings: Shapes) -> RoofTable:
     )
 
 
-def _led(column: Floats) -> Floats:
+def _led(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """A row of zeros in front."""
     return np.concatenate([np.zeros(1, column.dtype), column])
 

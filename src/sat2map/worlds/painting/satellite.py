@@ -196,4 +196,4 @@ def _exposed(colour: Float32, canvas: Canvas, seed: int, light: Light) -> UInt8:
         4.0
     )
     out += (light.noise * pixel_noise(canvas, seed, 2))[..., None].astype(np.float32)
-    return np.clip(np.rint(out), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(out), 0, 255), np.uint8)

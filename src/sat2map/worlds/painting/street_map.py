@@ -96,7 +96,7 @@ def _paint_streets(out: UInt8, lines: Shapes, canvas: Canvas) -> None:
 
 def _turning_circles(lines: Shapes) -> Floats:
     """(N, 2) ends of cul-de-sacs."""
-    return lines.xy[lines.starts[1:] - 1][lines.columns["dead_end"].astype(bool)]
+    return np.asarray(lines.xy[lines.starts[1:] - 1][lines.columns["dead_end"].astype(bool)])
 
 
 def _stroke(out: UInt8, lines: Shapes, widths: Floats, entry: int, canvas: Canvas) -> None:
@@ -120,7 +120,7 @@ def _majority(entries: UInt8) -> UInt8:
     """(P, S) palette entries -> (P,) class of most samples, the lower number where two are as many."""
     classes = MAPS.to_classes(entries)
     counts = np.stack([(classes == c).sum(-1) for c in range(len(MAPS.names))], -1)
-    return counts.argmax(-1).astype(np.uint8)
+    return np.asarray(counts.argmax(-1), np.uint8)
 
 
 def class_raster(fine: UInt8) -> UInt8:
@@ -148,7 +148,7 @@ def _blended(entries: UInt8) -> UInt8:
     mean = colours.mean(1)
     own = (MAPS.to_classes(entries) == wanted[:, None])[..., None]
     pure = (colours * own).sum(1) / own.sum(1)
-    out = np.rint(mean).astype(np.uint8)
+    out: UInt8 = np.asarray(np.rint(mean), np.uint8)
     for share in (0.25, 0.5, 0.75):
         wrong = np.flatnonzero(MAPS.to_classes(MAPS.encode(out)) != wanted)
         if not len(wrong):
