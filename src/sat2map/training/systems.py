@@ -11,6 +11,7 @@ from sat2map.models import Discriminator, Generator, build_discriminator, build_
 from sat2map.models.carto import Carto
 from sat2map.models.carto import initialise as start_at_prior
 from sat2map.models.initial import initialise
+from sat2map.models.norms import InstanceNorm
 from sat2map.training.cyclegan import BACK, CycleGan
 from sat2map.training.dataset import Data
 from sat2map.training.optimise import Average, Optimiser
@@ -82,8 +83,13 @@ def new_discriminator(part: NetworkPart, inputs: int) -> Discriminator:
 
 
 def _player(network: nn.Module, optimiser: OptimiserPart, average: float = 0.0) -> Player:
-    """Keep the network in channels-last memory, and give it its optimiser."""
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    """Bring the network into the memory layout that suits it, and give it its optimiser.
+
+    That is channels-last, which Muon needs, but for instance norm, which torch computes faster and more exactly in the
+    default layout: a step of pix2pix-paper takes about a tenth less time there.
+    """
+    if optimiser.kind == "muon" or not any(isinstance(part, InstanceNorm) for part in network.modules()):
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Player(network, Optimiser(network, optimiser), Average(network, average) if average else None)
 
 
