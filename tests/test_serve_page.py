@@ -29,7 +29,8 @@ def folder(tmp_path_factory) -> pathlib.Path:
 @pytest.fixture(scope="module")
 def server(folder):
     models = {"carto": "carto", "back": folder / "back"}
-    with serving(scenes={"town": folder / "town.tif"}, models=models, limits={"patience": 300, "overview_patience": 300}) as running:
+    limits = {"patience": 300, "overview_patience": 300}
+    with serving(scenes={"town": folder / "town.tif"}, models=models, limits=limits) as running:
         yield running
 
 
@@ -144,7 +145,9 @@ def test_layers_classes_and_opacity_change_what_is_shown(tab):
     tab.wait_for_timeout(200)
     until(tab, SHOWN)
     through = colours(tab, x - 60, y - 60, 120, 120)
-    assert len(np.unique(through, axis=0)) > 1000 > len(np.unique(map_, axis=0)), "what lies below is seen instead"
+    assert len(np.unique(through, axis=0)) > 1000 > len(np.unique(map_, axis=0)), (
+        "what lies below is seen instead"
+    )
     for number in range(boxes.count()):
         boxes.nth(number).check()
     tab.wait_for_timeout(200)
@@ -163,6 +166,21 @@ def test_the_view_is_saved_as_a_picture(tab):
     image = decode_image(pathlib.Path(download.value.path()).read_bytes())
     assert download.value.suggested_filename == "sat2map.png"
     assert image.shape[1] == 1000 and len(np.unique(image.reshape(-1, 3), axis=0)) > 100
+
+
+def test_the_view_is_saved_as_geotiff_and_shapes(tab, tmp_path):
+    tab.goto(tab.address)
+    until(tab, SHOWN)
+    import rasterio
+
+    for name, ending in (("GeoTIFF", "tif"), ("GeoPackage", "gpkg")):
+        with tab.expect_download() as download:
+            tab.get_by_role("button", name=name).click()
+        assert download.value.suggested_filename.endswith(ending)
+        until(tab, "!document.querySelector('button.extract').disabled")
+        if ending == "tif":
+            with rasterio.open(download.value.path()) as made:
+                assert made.crs.to_epsg() == 3857 and made.count == 3 and min(made.shape) > 200
 
 
 def test_a_picture_is_translated_and_can_be_compared_and_kept(tab, folder):

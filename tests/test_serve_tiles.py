@@ -1,6 +1,7 @@
 """Live tiles: those of the batch, byte for byte, at every zoom; told of in all the languages of map clients."""
 
 import hashlib
+import io
 import json
 import pathlib
 import xml.etree.ElementTree as ElementTree
@@ -13,6 +14,7 @@ import geotiffs
 import tiny
 from sat2map import mercator
 from sat2map.cli.main import main
+from sat2map.grid import Window
 from sat2map.images import decode_image_with_alpha
 from sat2map.mercator import Tile
 from sat2map.palette import Palette
@@ -89,6 +91,40 @@ def test_the_source_is_what_the_scene_shows(server):
     shown = decode_image_with_alpha(server.get(path_of("source", tile)).body)
     map_ = decode_image_with_alpha(server.get(path_of("colour", tile)).body)
     assert np.array_equal(shown.alpha, map_.alpha) and len(np.unique(shown.rgb.reshape(-1, 3), axis=0)) > 500
+
+
+def test_an_area_is_the_tiles_of_its_view_in_one_raster(server):
+    import rasterio
+
+    west, south, east, north = server.layer("colour")["extent"]
+    middle = (west + east) / 2
+    answer = server.ask("POST", f"/extract/colour?bbox={middle},{south},{east},{north}")
+    assert answer.status == 202
+    job = answer.json()
+    while job["state"] in ("waiting", "running"):
+        job = server.get(f"/jobs/{job['id']}").json()
+    assert job["state"] == "done", job
+    got = server.get("/" + job["results"]["colour"]).body
+    assert server.get("/" + job["results"]["vectors"]).body.startswith(b"SQLite format 3\0")
+    with rasterio.open(io.BytesIO(got)) as made:
+        pixels, mask = np.moveaxis(made.read(), 0, -1), made.dataset_mask()
+        left, top = made.transform.c, made.transform.f
+        assert made.transform.a == pytest.approx(mercator.pixel_size(ZOOM))
+    col = round((left + mercator.EDGE) / mercator.pixel_size(ZOOM))
+    row = round((mercator.EDGE - top) / mercator.pixel_size(ZOOM))
+    window = Window(row, col, *pixels.shape[:2])
+    for tile in mercator.tiles(window, ZOOM):
+        rgb, alpha = decode_image_with_alpha(server.get(path_of("colour", tile)).body)
+        shared = tile.window.shared(window)
+        valid = np.full(rgb.shape[:2], 255, np.uint8) if alpha is None else alpha
+        assert np.array_equal(mask[shared.slices(window)], valid[shared.slices(tile.window)])
+        here, there = pixels[shared.slices(window)], rgb[shared.slices(tile.window)]
+        assert np.array_equal(
+            here[mask[shared.slices(window)] > 0], there[valid[shared.slices(tile.window)] > 0]
+        )
+    for box in ("", "1,2,3", "a,b,c,d", "nan,nan,nan,nan", "0,0,1,1", "10,0,-10,1"):
+        assert server.ask("POST", f"/extract/colour?bbox={box}").status == 404
+    assert server.ask("POST", "/extract/nothing?bbox=1,2,3,4").status == 404
 
 
 def test_webp_has_the_same_pixels(server):

@@ -60,6 +60,7 @@ def application(service: Service) -> App:
         Route("/wmts/WMTSCapabilities.xml", layers.wmts),
         Route("/layers.json", layers.facts),
         Route("/translate", made.translate, methods=["POST"]),
+        Route("/extract/{layer}", made.extract, methods=["POST"]),
         Route("/jobs/{job}", made.job, methods=["GET"]),
         Route("/jobs/{job}", made.cancel, methods=["DELETE"]),
         Route("/jobs/{job}/events", made.events),

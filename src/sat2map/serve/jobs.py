@@ -15,7 +15,7 @@ from sat2map.serve import messages
 from sat2map.serve.lane import Refused
 from sat2map.serve.limits import ServeLimits
 from sat2map.serve.messages import Done, Failed
-from sat2map.serve.spool import UPLOAD, Spool
+from sat2map.serve.spool import Spool
 from sat2map.serve.supervisor import Supervisor, WorkerLost, WorkFailed
 
 ENDED = frozenset({"done", "failed", "cancelled"})
@@ -29,7 +29,7 @@ class Job:
 
     id: str
     model: str
-    is_scene: bool
+    request: messages.Work | messages.Extract
     state: str = "waiting"  # running, done, failed, cancelled
     done: int = 0
     total: int = 0
@@ -98,14 +98,18 @@ class Jobs:
         if self.active >= self._limits.jobs:
             raise Refused("jobs", 10)
 
-    def add(self, name: str, model: str, *, is_scene: bool) -> Job:
-        """Begin a job for the upload in the folder `name`. Raises Refused, and then forgets the upload."""
+    def number(self) -> int:
+        """Return a number for a request to the worker."""
+        return self._supervisor.next_number()
+
+    def add(self, name: str, model: str, request: messages.Work | messages.Extract) -> Job:
+        """Begin a job in the folder `name`. Raises Refused, and then forgets the folder."""
         try:
             self.refuse_more()
         except Refused:
             self._spool.drop(name)
             raise
-        job = Job(name, model, is_scene)
+        job = Job(name, model, request)
         self._jobs[name] = job
         job.task = asyncio.create_task(self._run(job))
         return job
@@ -162,16 +166,12 @@ class Jobs:
             job.done, job.total, job.note = progress.done, progress.total, progress.note
             job.change()
 
-        request = messages.Work(
-            self._supervisor.next_number(), job.model, str(self._spool.folder(job.id) / UPLOAD), job.is_scene,
-            vectors=job.is_scene,
-        )  # fmt: skip
         try:
             async with self._turn:
                 await self._supervisor.ready()
                 job.state = "running"
                 job.change()
-                answer = await self._supervisor.call(request, self._limits.job_silence, report)
+                answer = await self._supervisor.call(job.request, self._limits.job_silence, report)
             assert isinstance(answer, Done)
             job.state, job.files, job.notices = "done", dict(answer.files), answer.notices
         except WorkerLost:

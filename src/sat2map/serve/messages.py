@@ -61,7 +61,15 @@ class Work(msgspec.Struct, frozen=True, tag=True):
     model: str
     path: str
     is_scene: bool
-    vectors: bool
+
+
+class Extract(msgspec.Struct, frozen=True, tag=True):
+    """Write a part of a view to files in a folder."""
+
+    id: int
+    view: str
+    window: tuple[int, int, int, int]  # of the world at the network's zoom: row, col, height, width
+    folder: str
 
 
 class Invent(msgspec.Struct, frozen=True, tag=True):
@@ -159,7 +167,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     remedy: str
 
 
-Request = Open | Tiles | Work | Invent | Cancel
+Request = Open | Tiles | Work | Extract | Invent | Cancel
 Answer = Ready | Made | Progress | Done | Failed
 _requests = msgspec.msgpack.Decoder(Request)
 _answers = msgspec.msgpack.Decoder(Answer)

@@ -92,6 +92,17 @@ def document(layers: list[str], models: list[str], *, needs_token: bool) -> dict
                     "responses": {"200": translated, "202": _JOB, **_REFUSALS, "503": _BUSY},
                 }
             },
+            "/extract/{layer}": {
+                "post": {
+                    "summary": "Write an area of a layer's view to GeoTIFFs in EPSG:3857 and a GeoPackage",
+                    "parameters": [
+                        layer,
+                        {"name": "bbox", "in": "query", "required": True, "schema": {"type": "string"},
+                         "description": "West, south, east, north in degrees, with commas"},
+                    ],
+                    "responses": {"202": _JOB, **_REFUSALS, "503": _BUSY},
+                }
+            },
             "/jobs/{job}": {
                 "get": _get("How a job is getting on", _JOB, job),
                 "delete": {"summary": "Cancel a job and forget its files", "parameters": [job],

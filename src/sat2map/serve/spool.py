@@ -18,9 +18,9 @@ from sat2map import storage
 from sat2map.errors import Sat2MapError
 from sat2map.serve.lane import Refused
 from sat2map.serve.limits import ServeLimits
+from sat2map.serve.names import UPLOAD
 
 _PREFIX = "sat2map-serve-"
-UPLOAD = "upload"  # the name of every uploaded file
 
 
 class TooLarge(Exception):
@@ -85,6 +85,15 @@ class Spool:
             raise
         finally:
             self._receiving -= 1
+
+    def reserve(self) -> str:
+        """Make an empty folder for results and return its name. Raises Refused."""
+        if self.used > self._limits.spool:
+            raise Refused("spool", 60)
+        name = secrets.token_urlsafe(16)
+        self._sizes[name] = 0
+        storage.make_folder(self._folder / name)
+        return name
 
     def measure(self, name: str) -> None:
         """Count the files of a folder anew, after results came into it."""

@@ -69,7 +69,7 @@ class Supervisor:
 
     async def call(
         self,
-        request: messages.Tiles | messages.Work | messages.Invent,
+        request: messages.Tiles | messages.Work | messages.Extract | messages.Invent,
         silence: float,
         report: Callable[[messages.Progress], None] | None = None,
     ) -> Made | messages.Done:
@@ -102,7 +102,7 @@ class Supervisor:
                 await asyncio.wait({answer}, timeout=left)
             return answer.result()
         except asyncio.CancelledError:
-            if isinstance(request, messages.Work) and not pipe.is_closing():
+            if isinstance(request, messages.Work | messages.Extract) and not pipe.is_closing():
                 pipe.write(messages.framed(messages.Cancel(number)))
             raise
         finally:

@@ -8,21 +8,19 @@ from pathlib import Path
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from sat2map import mercator
+from sat2map.grid import Window
 from sat2map.images import sniff
+from sat2map.serve import messages
+from sat2map.serve.catalogue import Layer
 from sat2map.serve.jobs import Job
 from sat2map.serve.lane import Refused
+from sat2map.serve.names import TYPES, UPLOAD
 from sat2map.serve.problems import of_error, of_failure, problem
 from sat2map.serve.service import Service
-from sat2map.serve.spool import UPLOAD, TooLarge
+from sat2map.serve.spool import TooLarge
 from sat2map.serve.waiting import ClientGone, while_wanted
 
-NAMES = {
-    "map.png": "image/png",
-    "map.tif": "image/tiff; application=geotiff",
-    "map_classes.tif": "image/tiff; application=geotiff",
-    "map_confidence.tif": "image/tiff; application=geotiff",
-    "map.gpkg": "application/geopackage+sqlite3",
-}  # what results are called, whatever the upload was called
 _HEAD = 12  # bytes that tell a format
 _CHUNK = 256 << 10
 
@@ -60,12 +58,40 @@ class TranslationRoutes:
                 415, "UnsupportedFormat", "the upload is no PNG, JPEG, WebP or TIFF", "Send the file itself as body"
             )  # fmt: skip
         try:
-            job = service.jobs.add(name, model, is_scene=kind == "TIFF")
+            path = str(service.spool.folder(name) / UPLOAD)
+            work = messages.Work(service.jobs.number(), model, path, kind == "TIFF")
+            job = service.jobs.add(name, model, work)
         except Refused as error:
             return of_error(error)
-        if job.is_scene or request.query_params.get("wait") == "no":
+        if work.is_scene or request.query_params.get("wait") == "no":
             return JSONResponse(job.told(), 202, {"Location": f"jobs/{job.id}", "Cache-Control": "no-store"})
         return await self._picture(request, job)
+
+    async def extract(self, request: Request) -> Response:
+        """Begin a job that writes what a layer shows between two corners to GeoTIFFs and a GeoPackage."""
+        request.scope["sat2map.route"] = "extract"
+        service = self._service
+        layer = service.catalogue.layers.get(request.path_params["layer"])
+        window = part_of(layer, request.query_params.get("bbox", "")) if layer else None
+        if layer is None or window is None:
+            return problem(
+                404, "NoSuchArea", "no such layer, or nothing there", "Send bbox=WEST,SOUTH,EAST,NORTH"
+            )
+        side, most = layer.view.side, service.settings.limits.overview_cells
+        cells = (window.height // side + 1) * (window.width // side + 1)
+        if cells > most:
+            what = f"this area has {cells:,} cells, the limit is {most}"
+            return problem(413, "TooLarge", what, "Choose a smaller one, or use sat2map translate")
+        try:
+            service.jobs.refuse_more()
+            name = service.spool.reserve()
+            folder = str(service.spool.folder(name))
+            work = messages.Extract(service.jobs.number(), layer.view.id, (*window,), folder)
+            job = service.jobs.add(name, layer.view.model, work)
+        except Refused as error:
+            service.metrics.refusals[error.reason] += 1
+            return of_error(error)
+        return JSONResponse(job.told(), 202, {"Location": f"jobs/{job.id}", "Cache-Control": "no-store"})
 
     async def _picture(self, request: Request, job: Job) -> Response:
         """Wait for a picture, and forget the job."""
@@ -120,12 +146,25 @@ class TranslationRoutes:
         request.scope["sat2map.route"] = "result"
         job = self._service.jobs.find(request.path_params["job"])
         name = job.files.get(request.path_params["result"]) if job else None
-        if job is None or name not in NAMES:
+        if job is None or name not in TYPES:
             return _no_job()
         path = self._service.spool.folder(job.id) / name
         size = path.stat().st_size
         headers = {**_headers(name), "Content-Length": str(size)}
-        return StreamingResponse(_chunks(path), 200, headers, NAMES[name])
+        return StreamingResponse(_chunks(path), 200, headers, TYPES[name])
+
+
+def part_of(layer: Layer, corners: str) -> Window | None:
+    """Return the window of the world between WEST,SOUTH,EAST,NORTH in degrees, as far as the scene reaches into it."""
+    try:
+        west, south, east, north = (float(word) for word in corners.split(","))
+    except ValueError:
+        return None
+    if not (-180 <= west <= 180 and west < east <= 540 and -90 <= south < north <= 90):  # NaN fails too
+        return None
+    box = mercator.window_of(mercator.Degrees(west, south, east, north), layer.view.zoom)
+    window = box.shared(Window(*layer.view.data))
+    return window if window.area else None
 
 
 def _no_job() -> Response:

@@ -12,9 +12,9 @@ from sat2map.scenes.job import SceneOptions
 from sat2map.scenes.pictures import translate_image, write_products
 from sat2map.scenes.translate import PRODUCTS
 from sat2map.serve.messages import Done, Open, Work
+from sat2map.serve.names import VECTORS
 
 SIDE = 65_536  # px; of an uploaded scene
-VECTORS = "map.gpkg"
 
 Report = Callable[[int, int, str], None]
 
@@ -47,12 +47,17 @@ def _scene(work: Work, source: Path, translator: Translator, limits: Open, repor
         limits=raster.Limits(side=SIDE, decoded=limits.scene_bytes), on_progress=report, on_notice=notices.append,
     )  # fmt: skip
     files = {product: path.name for product, path in zip(products, paths, strict=True)}
-    if work.vectors and "classes" in files:
+    add_vectors(source.parent, files, notices, report)
+    return Done(work.id, files, tuple(notices))
+
+
+def add_vectors(folder: Path, files: dict[str, str], notices: list[str], report: Report) -> None:
+    """Add a GeoPackage to the results in `folder`, if they have classes; a notice where a part of us is missing."""
+    if "classes" in files:
         try:
-            files["vectors"] = _vectors(source.parent, files, report)
+            files["vectors"] = _vectors(folder, files, report)
         except MissingExtra as error:
             notices.append(str(error))
-    return Done(work.id, files, tuple(notices))
 
 
 def _vectors(folder: Path, files: dict[str, str], report: Report) -> str:

@@ -74,12 +74,16 @@ class View:
     """A scene, a model, and what they have made so far."""
 
     def __init__(self, name: str, scene: MercatorScene, remembered: Remembered) -> None:
-        self._name, self._scene, self._remembered = name, scene, remembered
+        self._name, self.scene, self._remembered = name, scene, remembered
 
     def png(self, tile: Tile, product: str) -> bytes | None:
         """Return a tile as a PNG file, None if nothing is there: the bytes that `translate … tiles/` writes."""
         found = self._tile(tile, product)
-        return found and encode(found, product, self._scene.card.palette)
+        return found and encode(found, product, self.scene.card.palette)
+
+    def pixels(self, tile: Tile, product: str) -> TilePixels | None:
+        """Return the pixels of a tile, None if nothing is there."""
+        return self._tile(tile, product)
 
     def file(self, tile: Tile, product: str, kind: str) -> bytes | None:
         """Return a tile as PNG, or as lossless WebP of the same colours."""
@@ -91,7 +95,7 @@ class View:
 
     def _tile(self, tile: Tile, product: str) -> TilePixels | None:
         """Return a tile as `MercatorScene.tile` does, but remember what it and those below it were made of."""
-        scene = self._scene
+        scene = self.scene
         if tile.z > scene.zoom or (product == SOURCE and tile.z == scene.zoom):
             return scene.tile(tile, product)
         known = self._remembered.find((self._name, product, tile))
@@ -107,7 +111,7 @@ class View:
 
     def _cell_of(self, tile: Tile, product: str) -> TilePixels | None:
         """Return a tile at the network's zoom, and remember all that its cell has: every tile in every product."""
-        scene, side = self._scene, self._scene.side
+        scene, side = self.scene, self.scene.side
         window = mercator.aligned(tile.window, side) if side % TILE == 0 else tile.window
         found: TilePixels | None = None
         for other in mercator.tiles(window, tile.z):

@@ -18,10 +18,12 @@ from typing import BinaryIO
 from sat2map.errors import Sat2MapError
 from sat2map.mercator import Tile
 from sat2map.serve import messages
+from sat2map.serve.extract import extract
 from sat2map.serve.gate import Gate
-from sat2map.serve.messages import Answer, Cancel, Failed, Invent, Made, Open, Tiles, Work
+from sat2map.serve.messages import Answer, Cancel, Done, Extract, Failed, Invent, Made, Open, Tiles, Work
+from sat2map.serve.names import UPLOAD
 from sat2map.serve.opening import Opened, opened
-from sat2map.serve.uploaded import Cancelled, translate_upload
+from sat2map.serve.uploaded import Cancelled, Report, translate_upload
 
 TOWN = 512  # px
 
@@ -34,7 +36,7 @@ class Worker:
         self._writing = threading.Lock()
         self._gate = Gate()
         self._tiles: queue.SimpleQueue[Tiles] = queue.SimpleQueue()
-        self._work: queue.SimpleQueue[Work | Invent] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[Work | Extract | Invent] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
 
     def run(self) -> None:
@@ -60,7 +62,7 @@ class Worker:
             match request:
                 case Tiles():
                     self._tiles.put(request)
-                case Work() | Invent():
+                case Work() | Extract() | Invent():
                     self._work.put(request)
                 case Cancel():
                     self._cancelled.add(request.id)
@@ -94,11 +96,16 @@ class Worker:
 
             try:
                 report(0, 0, "reading")
-                self._say(translate_upload(work, open_.yielding[work.model], open_.limits, report))
+                self._say(self._worked(open_, work, report))
             except Exception as error:
                 self._say(_nameless(failure(work.id, error), work))
             finally:
                 self._cancelled.discard(work.id)
+
+    def _worked(self, open_: Opened, work: Work | Extract, report: Report) -> Done:
+        if isinstance(work, Extract):
+            return extract(work, open_.views[work.view], self._gate, report)
+        return translate_upload(work, open_.yielding[work.model], open_.limits, report)
 
     def _say(self, answer: Answer) -> None:
         with self._writing:
@@ -130,11 +137,13 @@ def failure(number: int, error: Exception) -> Failed:
     return Failed(number, "", f"unexpected {type(error).__name__}: {text}", "This is a fault in sat2map")
 
 
-def _nameless(failed: Failed, work: Work) -> Failed:
+def _nameless(failed: Failed, work: Work | Extract) -> Failed:
     """Take the places of our files out of a message for people elsewhere."""
 
+    folder = work.folder if isinstance(work, Extract) else str(Path(work.path).parent)
+
     def without(text: str) -> str:
-        return text.replace(work.path, "the upload").replace(str(Path(work.path).parent), "")
+        return text.replace(f"{folder}/{UPLOAD}", "the upload").replace(folder, "")
 
     return Failed(failed.id, failed.kind, without(failed.what), without(failed.remedy))
 

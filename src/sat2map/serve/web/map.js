@@ -1,7 +1,7 @@
 // The map: two views of the same place, one clipped by the line between them.
 
 import * as maplibregl from "./vendor/maplibre-gl.mjs";
-import { headers, save } from "./api.js";
+import { events, headers, request, save } from "./api.js";
 import { hex, masked, maskedTiles } from "./masked.js";
 
 const byId = (id) => document.getElementById(id);
@@ -248,12 +248,43 @@ class Comparison {
     });
     byId("fit").addEventListener("click", () => this.fit());
     byId("picture").addEventListener("click", () => this.savePicture());
+    for (const button of document.querySelectorAll("button.extract")) {
+      button.addEventListener("click", () => this.extract(button.value));
+    }
     byId("fold").addEventListener("click", () => {
       const open = byId("fold").getAttribute("aria-expanded") === "true";
       byId("fold").setAttribute("aria-expanded", !open);
       byId("options").hidden = open;
     });
     if (window.innerWidth < 700) byId("fold").click();
+  }
+
+  // What the right layer is made of, at the network's own resolution: made by the server, part by part.
+  async extract(what) {
+    const state = byId("extract-state"), buttons = [...document.querySelectorAll("button.extract")];
+    const chosen = byId("right").value === "source" ? "colour" : byId("right").value;
+    const product = what === "vectors" ? what : chosen;
+    for (const button of buttons) button.disabled = true;
+    let job = null;
+    try {
+      state.textContent = "Collecting …";
+      const corners = this.maps.right.getBounds().toArray().flat().map((degrees) => degrees.toFixed(7));
+      const begun = await request(`extract/${encodeURIComponent(this.layer(chosen).id)}?bbox=${corners}`, { method: "POST" });
+      job = await begun.json();
+      for await (job of events(`jobs/${job.id}/events`)) {
+        if (job.total) state.textContent = `${job.note === "drawing" ? "Drawing shapes" : "Making the map"}: ${job.done} of ${job.total} …`;
+      }
+      if (job.state !== "done") throw new Error(job.problem ? `${job.problem.detail}. ${job.problem.remedy}` : "The server ended before it was done");
+      if (!job.results[product]) throw new Error(job.notices[0] || "This model knows no classes, so there are no shapes.");
+      const file = await (await request(job.results[product])).blob();
+      save(file, what === "vectors" ? "map.gpkg" : `map_${product}.tif`);
+      state.textContent = "";
+    } catch (error) {
+      state.textContent = error.message;
+    } finally {
+      for (const button of buttons) button.disabled = false;
+      if (job) request(`jobs/${job.id}`, { method: "DELETE" }).catch(() => {});
+    }
   }
 
   async savePicture() {
