@@ -10,6 +10,7 @@ from sat2map.worlds.district import District, make_district
 from sat2map.worlds.footprints import apart, rims
 from sat2map.worlds.greenery import cars_along, trees_along
 from sat2map.worlds.lattice import Bounds, EdgeKey, Lattice
+from sat2map.worlds.patch import CORRIDOR
 from sat2map.worlds.shapes import (
     ARTERIAL,
     FRONTAGE,
@@ -169,6 +170,9 @@ def edge_plan(lattice: Lattice, key: EdgeKey) -> Plan | None:
     ]
     trees = np.empty((0, 2)) if edge.highway else trees_along(roads, width, 0.4, dice)
     trees = trees[lattice.terrain.shore(trees) > 3]
+    for node, end in zip(lattice.layout.ends(key), edge.curve[[0, -1]], strict=True):
+        if lattice.layout.is_highway(EdgeKey("row", *node)):  # which passes here
+            trees = trees[np.hypot(*(trees - end).T) > CORRIDOR]
     radius = CROWN * (0.7 + 0.5 * dice.rolls(len(trees)))
     return empty_plan()._replace(
         lines=roads, trees=np.column_stack([trees, radius, radius * 2.3]), cars=np.concatenate(cars)

@@ -136,8 +136,13 @@ def _texture(canvas: Canvas, seed: int, grain: Float32, patches: Float32) -> Flo
     some = noise(seed, 211, x, y, 3.1) + noise(seed, 212, x, y, 9.0)
     broad = noise(seed, 213, x, y, 34.0)
     level = grain * fine + patches * (0.45 * some + 0.4 * broad)
-    # patches of yards and meadows go from dry to green, not only from dark to light
-    hue = (patches * noise(seed, 214, x, y, 14.0) * 0.35)[..., None] * np.array([-0.6, 0.5, -0.5])
+    # patches of yards and meadows go from brown to green, not only from dark to light
+    dry = 0.35 * patches * noise(seed, 214, x, y, 14.0)
+    hue = np.maximum(-dry, 0)[..., None] * (-0.5, 0.45, -0.5) + np.maximum(dry, 0)[..., None] * (
+        0.4,
+        0.05,
+        -0.45,
+    )
     return np.asarray(level[..., None] + hue, np.float32)
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from sat2map.palette import MAPS
 from sat2map.worlds.chance import Floats
 from sat2map.worlds.painting.fill import Canvas, Mask, covered
+from sat2map.worlds.painting.pieces import in_pieces
 from sat2map.worlds.painting.strokes import discs, outlines, stroked
 from sat2map.worlds.plan import Plan
 from sat2map.worlds.shapes import (
@@ -51,6 +52,10 @@ SHADOW = (0.75, -0.75)  # metres by which buildings' dark edge shows, to the sou
 
 def samples(plan: Plan, canvas: Canvas) -> UInt8:
     """(height, width) palette entry of each sample."""
+    return in_pieces(plan, canvas, _samples)
+
+
+def _samples(plan: Plan, canvas: Canvas) -> UInt8:
     out = np.full((canvas.height, canvas.width), LAND, np.uint8)
     kinds = plan.grounds.columns["kind"]
     for kind in (PARK, WOOD, SCHOOL, PLAZA, PITCH, CARPARK, PATH, SERVICE, POND):

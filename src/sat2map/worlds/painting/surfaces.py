@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sat2map.worlds.painting.fill import Canvas, covered
+from sat2map.worlds.painting.pieces import in_pieces
 from sat2map.worlds.painting.strokes import discs, outlines, stroked
 from sat2map.worlds.plan import Plan
 from sat2map.worlds.shapes import (
@@ -74,6 +75,10 @@ PAVEMENT = 2.6  # metres of concrete beside a kerb
 
 def materials(plan: Plan, canvas: Canvas) -> UInt8:
     """(height, width) material of the ground, without buildings, trees and cars."""
+    return in_pieces(plan, canvas, _materials)
+
+
+def _materials(plan: Plan, canvas: Canvas) -> UInt8:
     out = np.full((canvas.height, canvas.width), _NUMBER["yard"], np.uint8)
     kinds = plan.grounds.columns["kind"]
 
