@@ -81,7 +81,8 @@ def _contact(run: Path) -> str:
         '<div class="panels" style="grid-template-columns:1fr;max-width:760px">'
         f'<img tabindex="0" alt="samples" src="{uri}"></div>'
     )
-    return page.section(f"Samples of {sheets[-1].stem.replace('-', ' ')}", shown)
+    step = int(sheets[-1].stem.rpartition("-")[2])
+    return page.section(f"Many samples, step {step:,}", shown)
 
 
 def _curves(log: Sequence[Mapping[str, Any]]) -> str:
