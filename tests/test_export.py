@@ -15,7 +15,7 @@ from sat2map.errors import NothingToResume, OutputExists, ParityFailed  # noqa: 
 from sat2map.models import build_generator  # noqa: E402
 from sat2map.palette import MAPS, Palette  # noqa: E402
 from sat2map.runtime import OnnxTranslator  # noqa: E402
-from sat2map.training import export, graph, loop  # noqa: E402
+from sat2map.training import export, familiarity, graph, loop  # noqa: E402
 from test_training import small  # noqa: E402
 
 
@@ -39,6 +39,17 @@ def test_the_bundle_says_what_the_run_says(run, exported):
     assert card.palette == trained.palette and card.parameters == trained.recipe.generator.parameters
     assert card.training.images_seen == 60 and card.training.pairs == 9 and card.temperature > 0
     assert card.halo >= card.receptive_radius and card.halo % card.stride == card.cell % card.stride == 0
+
+
+def test_no_limits_of_the_familiar_are_set_on_a_handful_of_pictures(exported):
+    assert bundle.open_bundle(exported).card.familiar is None
+
+
+def test_the_card_knows_the_training_pictures_from_others(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(familiarity, "LEAST", 1)
+    known = bundle.open_bundle(export.export_run(run, tmp_path / "toy", model_id="toy")).card.familiar
+    assert known is not None and not known.colours
+    assert all(known.judge([255 - toy_pair(seed)[0]]).strange for seed in range(100, 110))
 
 
 def test_graph_and_network_agree_on_sizes_that_were_not_traced(run, exported):

@@ -11,7 +11,7 @@ _SMALLEST = 64  # px: what is smaller says nothing about its kind
 
 
 def warn(
-    card: ModelCard, source: Source, name: str, on_notice: Notice, blank: Predicate = lambda window: False
+    card: ModelCard, source: Source, name: str, on_notice: Notice, blank: Predicate | None = None
 ) -> None:
     """Give notice if `source`, which has the model's resolution, lies far from the model's training pictures.
 
@@ -20,7 +20,7 @@ def warn(
     height, width, _ = source.shape
     if card.familiar is None or min(height, width) < _SMALLEST:
         return
-    looked_at = [window for window in windows(height, width) if not blank(window)]
+    looked_at = [window for window in windows(height, width) if blank is None or not blank(window)]
     if not looked_at:
         return
     sentence = card.familiar.judge(source.read(window) for window in looked_at).sentence()

@@ -21,6 +21,7 @@ from sat2map.grid import Window
 from sat2map.runtime import Translator
 from sat2map.scenes import raster, worldfile
 from sat2map.scenes.blocks import BlockStore
+from sat2map.scenes.familiarity import warn
 from sat2map.scenes.job import NOTICE, SceneOptions, digest, key_of
 from sat2map.scenes.preview import SOURCE, about_scene, preview_path, write_preview
 from sat2map.scenes.resolution import Resampled, choose
@@ -99,6 +100,8 @@ def translate_scene(
         store.begin(key, resume=options.resume, overwrite=options.overwrite)
         stack.callback(store.remove_if_empty)
         blank = (lambda window: not scene.shown.valid(window).any()) if scene.pixels.has_missing else None
+        if on_notice:
+            warn(translator.card, scene.shown, source.name, on_notice, blank)
         translate(
             translator, scene.shown, store, options.products, window=options.window, jobs=options.jobs,
             wanted=lambda window: not store.holds(window), blank=blank, on_progress=on_progress,

@@ -130,7 +130,8 @@ def translate_picture(
 ) -> list[Path]:
     """Translate an image file to image files and return their paths; nothing is written before all is computed.
 
-    `on_notice` is told if the model does not know such pictures. Raises what `read_image`, `output_paths` and `translate` raise, and OutputExists.
+    `on_notice` is told if the model does not know such pictures. Raises what `read_image`, `output_paths` and
+    `translate` raise, and OutputExists.
     """
     paths = output_paths(out, products)
     _refuse(paths.values(), [source], overwrite)

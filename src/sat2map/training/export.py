@@ -20,12 +20,14 @@ from sat2map.data.pairs import Direction
 from sat2map.data.quarantine import QUARANTINE
 from sat2map.errors import NothingToResume, ParityFailed, UnsuitableModel
 from sat2map.evaluation.calibration import fit_temperature
+from sat2map.familiar import Familiar
 from sat2map.models import Generator, build_generator
 from sat2map.palette import Palette
 from sat2map.runtime import OnnxTranslator, Translator
 from sat2map.training import checkpoint, development, graph, setup
 from sat2map.training.checkpoint import State
 from sat2map.training.cyclegan import BACK
+from sat2map.training.familiarity import familiar_of
 from sat2map.training.recipe import Recipe, override
 
 PARITY = 1e-3  # largest difference of probabilities (or of RGB levels / 255) between torch and the graph
@@ -164,7 +166,7 @@ def export_run(
     stride = trained.network.stride
     side = -(-_PARITY_SIDE // stride) * stride
     model = graph.halve(graph.export(deployed, side))
-    card = describe(trained, model_id, deployed.temperature)
+    card = describe(trained, model_id, deployed.temperature, familiar_of(opened))
     with tempfile.TemporaryDirectory() as scratch:  # proven before it gets its name
         draft = bundle.write_bundle(Path(scratch) / model_id, card, model, _serialise(weights))
         parity(deployed, OnnxTranslator(draft), _sample(opened, side))
@@ -184,7 +186,7 @@ def _serialise(weights: dict[str, Tensor]) -> bytes:
     return save({name: value.contiguous() for name, value in weights.items()})
 
 
-def describe(trained: Trained, model_id: str, temperature: float) -> ModelCard:
+def describe(trained: Trained, model_id: str, temperature: float, familiar: Familiar | None) -> ModelCard:
     """The card of a trained generator, without figures: `evaluate` adds those."""
     network, recipe, state = trained.network, trained.recipe, trained.state
     stride, radius = network.stride, network.receptive_radius()
@@ -208,6 +210,7 @@ def describe(trained: Trained, model_id: str, temperature: float) -> ModelCard:
         cell=cell,
         windowing="exact" if exact else "blend",
         temperature=round(temperature, 4),
+        familiar=familiar,
         training=Training(
             data=Path(state.folder.split(os.pathsep)[0]).name,
             licence=recipe.data.licence or "not stated by the data",

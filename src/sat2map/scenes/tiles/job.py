@@ -22,6 +22,7 @@ from sat2map.mercator import TILE
 from sat2map.runtime import Translator
 from sat2map.scenes import raster
 from sat2map.scenes.blocks import BlockStore
+from sat2map.scenes.familiarity import warn
 from sat2map.scenes.job import NOTICE, SceneOptions, digest, key_of
 from sat2map.scenes.preview import SOURCE, about_scene, preview_path, write_preview
 from sat2map.scenes.raster.origin import COPYRIGHT
@@ -104,10 +105,16 @@ def translate_to_tiles(
         data = scene.data._replace(
             row=scene.data.row - scene.region.row, col=scene.data.col - scene.region.col
         )
+
+        def blank(window: Window) -> bool:
+            return not at_work.valid(window).any()
+
+        if on_notice:
+            warn(scene.card, at_work, source.name, on_notice, blank)
         translate(
             translator, at_work, _Keeping(store, scene), options.products, window=options.window, jobs=options.jobs,
             cell=scene.side, wanted=lambda window: data.shared(window).area > 0 and not store.holds(window),
-            blank=lambda window: not at_work.valid(window).any(), on_progress=on_progress,
+            blank=blank, on_progress=on_progress,
         )  # fmt: skip
         sets = _tilesets(scene, out, zooms, key)
         try:
