@@ -100,6 +100,9 @@ def train(
     RECIPE is the name of a shipped recipe or a YAML file; any field of it can be set with KEY.KEY=VALUE. The result of
     `train` is the folder RUN: recipe, logs, TensorBoard events, samples, checkpoints and a report in HTML.
 
+    A guard looks on: where the run fails in a known way, it goes back to the best checkpoint with lower rates, or stops
+    with a verdict and exit code 1, as guard.* in the recipe says.
+
     Ctrl-C and SIGTERM write a checkpoint before leaving. With --resume, a run that was stopped anyhow ends in the
     weights of one that was not.
 
