@@ -12,7 +12,7 @@ from sat2map.grid import Window
 from sat2map.worlds.painting import satellite, street_map
 from sat2map.worlds.painting.fill import Canvas
 from sat2map.worlds.painting.ground import Eye, ground_view
-from sat2map.worlds.shapes import ARTERIAL, FRONTAGE, STREET
+from sat2map.worlds.shapes import ARTERIAL, FRONTAGE, STREET, WIDTHS
 from sat2map.worlds.terrain import Town
 from sat2map.worlds.world import World
 
@@ -107,5 +107,7 @@ def standpoint(world: World, x: float, y: float) -> Eye:
     best = begin[np.lexsort((middle[:, 1], middle[:, 0], np.round(away, 3)))[0]]
     ahead = streets.xy[best + 1] - streets.xy[best]
     ahead = ahead / max(float(np.hypot(*ahead)), 1e-9)
-    spot = (streets.xy[best] + streets.xy[best + 1]) / 2 + 2.2 * np.array([ahead[1], -ahead[0]])
+    half = WIDTHS[int(streets.columns["kind"][streets.owners()[best]])] / 2
+    aside = (half + 1.2) * np.array([ahead[1], -ahead[0]])  # on the pavement to the right
+    spot = (streets.xy[best] + streets.xy[best + 1]) / 2 + aside
     return Eye(float(spot[0]), float(spot[1]), float(np.degrees(np.arctan2(ahead[0], ahead[1]))) % 360)

@@ -24,7 +24,8 @@ FAR = 230.0  # metres that one sees
 LAYERS = 26
 HAZE = np.array([196, 206, 216], np.float64)
 MID = 120.0  # metres of ground that are painted in detail
-COARSE, FINE = 0.8, 0.4  # metres per sample of shadows and of the ground's materials
+CLOSE = 18.0  # metres of it that are close
+COARSE, FINE, FINEST = 0.8, 0.4, 0.08  # metres per sample of shadows, of the ground, of the close ground
 
 
 class Eye(NamedTuple):
@@ -191,9 +192,12 @@ def _ground(
     ray = rays.ahead + rays.u[cols, None] * rays.right
     xy = np.array([eye.x, eye.y]) + t[:, None] * ray
     near = np.abs(xy - (eye.x, eye.y)).max(1) < MID - 1
-    fine = _canvas_around(eye, FINE)
     x, y = xy[near, 0], xy[near, 1]
-    material = _looked_up(materials(plan, fine), fine, x, y)
+    material = np.zeros(len(x), np.uint8)
+    for reach, step in ((MID, FINE), (CLOSE, FINEST)):  # kerbs at one's feet are seen sharper
+        fine = _canvas_around(eye, step, reach)
+        these = np.maximum(np.abs(x - eye.x), np.abs(y - eye.y)) < reach - 1
+        material[these] = _looked_up(materials(plan, fine), fine, x[these], y[these])
     colour = np.empty((len(rows), 3))
     texture = PATCHES[material] * (0.5 * noise(seed, 320, x, y, 4.0) + 0.4 * noise(seed, 321, x, y, 1.1))
     texture += GRAIN[material] * noise(seed, 322, x, y, 0.13)
@@ -206,9 +210,11 @@ def _ground(
     return np.asarray(colour * (1 - veil) + HAZE * veil)
 
 
-def _canvas_around(eye: Eye, step: float) -> Canvas:
-    side = int(2 * MID / step)
-    return Canvas(int(np.floor(-(eye.y + MID) / step)), int(np.floor((eye.x - MID) / step)), side, side, step)
+def _canvas_around(eye: Eye, step: float, reach: float = MID) -> Canvas:
+    side = int(2 * reach / step)
+    return Canvas(
+        int(np.floor(-(eye.y + reach) / step)), int(np.floor((eye.x - reach) / step)), side, side, step
+    )
 
 
 def _looked_up(

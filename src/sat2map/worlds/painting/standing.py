@@ -83,5 +83,7 @@ def standing(plan: Plan, x: float, y: float, far: float) -> Things:
     )
     things = Things(*(np.concatenate([part[n] for part in parts]) for n in range(len(Things._fields))))
     nearest = np.minimum(np.hypot(*(things.start - (x, y)).T), np.hypot(*(things.end - (x, y)).T))
-    small = (things.kind == CAR_THING) & (nearest > 90)
-    return Things(*(column[(nearest < far) & ~small] for column in things))
+    # cars far off are dots; and nobody stands in a car or in the crown of a tree
+    unseen = (things.kind == CAR_THING) & ((nearest > 90) | (nearest < 3.5))
+    unseen |= (things.kind == CROWN) & (nearest < 4.5)
+    return Things(*(column[(nearest < far) & ~unseen] for column in things))
