@@ -280,6 +280,27 @@ def test_vectors_are_those_of_the_whole(reference, sources, tmp_path):
         assert shapes[0] == shapes[1]
 
 
+def test_the_archive_holds_the_tiles_that_a_job_of_the_scene_has(sources, reference, tmp_path):
+    from pmtiles.reader import MmapSource, Reader
+
+    folder = tmp_path / "plan"
+    plan = regions.plan(sources[:1], folder, model=str(reference.parent / "model"))
+    run_plan(folder, lambda: Here(folder))
+    merge_plan(folder, tiles=True)
+    translator, count = OnnxTranslator(find(str(reference.parent / "model")), threads=1), 0
+    with open_mercator(translator, sources[0], regions.PRODUCTS) as scene:
+        for product in regions.PRODUCTS:
+            name = "merged.pmtiles" if product == "colour" else f"merged_{product}.pmtiles"
+            with (folder / name).open("rb") as file:
+                archive = Reader(MmapSource(file))
+                for zoom in range(plan.zoom - 2, plan.zoom + 1):
+                    for tile in mercator.tiles(mercator.at_zoom(scene.data, plan.zoom, zoom), zoom):
+                        expected = scene.png(tile, product)
+                        assert archive.get(tile.z, tile.x, tile.y) == expected
+                        count += expected is not None
+    assert count > 30
+
+
 def test_the_status_adds_up_and_speaks_prometheus(reference):
     status = status_of(reference)
     assert status.done == status.cells == read_plan(reference).cells and not status.quarantined

@@ -9,6 +9,7 @@ from sat2map.batch.catalogue import collection_of, item_of
 from sat2map.batch.index import write_index
 from sat2map.batch.journal import Outcome, read_standing
 from sat2map.batch.plan import Plan, PlannedCell, read_cells, read_plan
+from sat2map.batch.pyramid import write_tiles
 from sat2map.batch.rasters import Mosaicked
 from sat2map.batch.vrt import vrt_of
 from sat2map.errors import CellsMissing, UnsuitableModel
@@ -22,12 +23,13 @@ def merge_plan(
     folder: Path,
     *,
     vectors: bool = False,
+    tiles: bool = False,
     partial: bool = False,
     options: VectorOptions | None = None,
     on_progress: Progress | None = None,
     on_notice: Notice = lambda text: None,
 ) -> list[Path]:
-    """Write `merged*.vrt`, the index, the STAC catalogue and, if asked for, `merged.gpkg` into the plan's folder.
+    """Write `merged*.vrt`, the index, the STAC catalogue and, if asked for, `merged*.pmtiles` and `merged.gpkg`.
 
     What is there of an earlier merge is replaced. Raises CellsMissing if cells are not done, unless `partial`;
     UnsuitableModel for vectors without class rasters; what `read_plan` and `vectorize` raise; RunLocked.
@@ -48,6 +50,9 @@ def merge_plan(
         written = _virtual(folder, plan, cells, finished)
         written += _catalogue(folder, plan, cells, finished)
         written += write_index(folder, plan, cells, finished, on_notice)
+        if tiles and any(finished[cell.id].files for cell in cells if cell.id in finished):
+            palette = bundle.find(plan.model.where).card.palette
+            written += write_tiles(folder, plan, cells, finished, palette)
         if vectors:
             written += _vectors(folder, plan, cells, finished, options, on_progress, on_notice)
     return written

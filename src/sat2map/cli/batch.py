@@ -169,9 +169,10 @@ def status(plan: Path, as_json: bool, prometheus: bool) -> None:
 @click.option(
     "--vectors", is_flag=True, help="Also merged.gpkg: polygons and centrelines joined across cells."
 )
+@click.option("--tiles", is_flag=True, help="Also merged.pmtiles: one archive of web tiles for each product.")
 @click.option("--partial", is_flag=True, help="Even if cells are missing.")
 @QUIET
-def merge(plan: Path, vectors: bool, partial: bool, quiet: bool) -> None:
+def merge(plan: Path, vectors: bool, tiles: bool, partial: bool, quiet: bool) -> None:
     """Make one thing of the cells, without copying them.
 
     Writes into PLAN: merged.vrt (and merged_classes.vrt …), which QGIS and GDAL open as one scene; merged.gti.fgb, an
@@ -184,7 +185,9 @@ def merge(plan: Path, vectors: bool, partial: bool, quiet: bool) -> None:
             click.echo(f"note: {text}", err=True)
 
     with progress("merging", quiet=quiet) as report:
-        written = merge_plan(plan, vectors=vectors, partial=partial, on_progress=report, on_notice=notice)
+        written = merge_plan(
+            plan, vectors=vectors, tiles=tiles, partial=partial, on_progress=report, on_notice=notice
+        )
     if not quiet:
         for path in written:
             click.echo(path)

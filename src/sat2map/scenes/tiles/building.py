@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sat2map import mercator
 from sat2map.grid import Window
 from sat2map.mercator import Tile
+from sat2map.palette import Palette
 from sat2map.scenes.blocks import BlockStore
 from sat2map.scenes.tiles import pyramid
 from sat2map.scenes.tiles.containers import Put
@@ -20,11 +21,34 @@ UInt8 = npt.NDArray[np.uint8]
 VALID = "valid"  # beside the products of a block: 1 where the scene has a pixel
 
 
-class _Blocks:
-    """The journal's blocks as one raster: windows may reach over several of them."""
+class Finished(Protocol):
+    """Everything that a network made of an area, on the world's raster at its zoom."""
+
+    @property
+    def zoom(self) -> int:
+        """At which the network worked."""
+
+    @property
+    def data(self) -> Window:
+        """The window of the world that has pixels."""
+
+    @property
+    def palette(self) -> Palette | None:
+        """Of the model, for tiles of classes."""
+
+    def touches(self, tile: Tile) -> bool:
+        """Tell whether the area reaches into a tile of any zoom."""
+
+    def read(self, window: Window) -> dict[str, UInt8] | None:
+        """Return product -> pixels of a window of the world, and `VALID`; None if there is no pixel."""
+
+
+class Blocks:
+    """The blocks of a finished job as one raster: windows may reach over several of them."""
 
     def __init__(self, store: BlockStore, scene: MercatorScene) -> None:
-        self._store, self._origin = store, scene.region
+        self._store, self._origin, self.touches = store, scene.region, scene.touches
+        self.zoom, self.data, self.palette = scene.zoom, scene.data, scene.card.palette
         self._recent: dict[Window, dict[str, UInt8]] = {}
         # All blocks but those at the end of a row or column have one size and begin at its multiples.
         windows = store.windows
@@ -63,29 +87,28 @@ class _Blocks:
 class _Level(NamedTuple):
     """What building a pyramid needs to know."""
 
-    scene: MercatorScene
-    blocks: _Blocks
+    finished: Finished
     puts: Mapping[str, Put]
     zooms: tuple[int, int]
 
 
-def build(scene: MercatorScene, store: BlockStore, puts: Mapping[str, Put], zooms: tuple[int, int]) -> bool:
+def build(finished: Finished, puts: Mapping[str, Put], zooms: tuple[int, int]) -> bool:
     """Put the tiles of all products, of the smallest to the largest of `zooms`; tell whether there were any."""
-    level = _Level(scene, _Blocks(store, scene), puts, zooms)
-    least = min(zooms[0], scene.zoom)
-    top = mercator.at_zoom(scene.data, scene.zoom, least)
+    level = _Level(finished, puts, zooms)
+    least = min(zooms[0], finished.zoom)
+    top = mercator.at_zoom(finished.data, finished.zoom, least)
     made = [_build(level, tile) for tile in mercator.tiles(top, least)]
     return any(made)
 
 
 def _build(level: _Level, tile: Tile) -> dict[str, TilePixels] | None:
     """Put a tile and all below it, and return it, product by product; None if there is nothing."""
-    scene, (least, most) = level.scene, level.zooms
-    if not scene.touches(tile):
+    finished, (least, most) = level.finished, level.zooms
+    if not finished.touches(tile):
         return None
     made: dict[str, TilePixels] = {}
-    if tile.z == scene.zoom:
-        found = level.blocks.read(tile.window)
+    if tile.z == finished.zoom:
+        found = finished.read(tile.window)
         if found is None:
             return None
         valid = found[VALID].astype(np.bool_)
@@ -116,4 +139,4 @@ def _enlarge(level: _Level, tile: Tile, made: Mapping[str, TilePixels], zoom: in
 
 def _put(level: _Level, tile: Tile, made: Mapping[str, TilePixels]) -> None:
     for name, put in level.puts.items():
-        put(tile.wrapped, pyramid.encode(made[name], name, level.scene.card.palette))
+        put(tile.wrapped, pyramid.encode(made[name], name, level.finished.palette))

@@ -28,7 +28,7 @@ from sat2map.scenes.preview import SOURCE, about_scene, preview_path, write_prev
 from sat2map.scenes.raster.origin import COPYRIGHT
 from sat2map.scenes.resolution import WORTH_A_NOTICE
 from sat2map.scenes.sketch import Sketch
-from sat2map.scenes.tiles.building import VALID, build
+from sat2map.scenes.tiles.building import VALID, Blocks, build
 from sat2map.scenes.tiles.containers import CONTAINERS, JOB, Tileset
 from sat2map.scenes.tiles.finished import job_in
 from sat2map.scenes.tiles.scene import MercatorScene, open_mercator
@@ -194,7 +194,7 @@ def _publish(
             name: stack.enter_context(CONTAINERS[kind](path, sets[name], overwrite=overwrite))
             for name, path in paths.items()
         }
-        if not build(scene, store, puts, next(iter(sets.values())).zooms):
+        if not build(Blocks(store, scene), puts, next(iter(sets.values())).zooms):
             raise UnsupportedFormat(
                 "the scene has no pixels, so there are no tiles", "See sat2map info of it"
             )
