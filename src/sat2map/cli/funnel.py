@@ -138,8 +138,9 @@ def filter_(folder: Path, as_json: bool, quiet: bool, threads: int, **options: A
     funnel; and the contact sheet DIR/funnel.html. No file is removed.
 
     Photos that show people are rejected unless you say --keep-people, so at least one detector must be named. No
-    detector finds everybody: look the rest through with `collect review`. Networks are files of yours; nothing is
-    fetched. What was measured is kept: other thresholds take seconds, and a run that was interrupted goes on.
+    detector finds everybody, so large pictures are looked at in quarters, too; look the rest through with
+    `collect review`. Networks are files of yours; nothing is fetched. What was measured is kept: other thresholds take
+    seconds, and a run that was interrupted goes on.
 
     \b
     Examples:

@@ -1,5 +1,6 @@
 """Boxes around what detectors find, and the square pictures that detectors take."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from sat2map import images
 
 UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
+_QUARTER = 0.58  # of a side: neighbours share enough for a person to be whole in one of them
 
 
 class Found(NamedTuple):
@@ -34,6 +36,25 @@ def found(boxes: Float32, scores: Float32, shape: tuple[int, ...], least: float,
     kept = suppressed(boxes, scores, overlap)
     shares = boxes[kept] / np.array([shape[1], shape[0]] * 2, np.float32)
     return Found(np.clip(shares, 0, 1), scores[kept])
+
+
+def closely(detect: Callable[[UInt8], Found], pixels: UInt8, side: int, overlap: float) -> Found:
+    """Look at a picture as a whole, and at its overlapping quarters if `side` px, what a detector sees, hide details.
+
+    What is small in a large picture is gone when that is shrunk; in a quarter it is nearly twice as large.
+    """
+    height, width = pixels.shape[:2]
+    parts = [(0, 0, height, width)]
+    if max(height, width) > side:
+        rows, cols = (max(1, round(length * _QUARTER)) for length in (height, width))
+        parts += [(row, col, rows, cols) for row in (0, height - rows) for col in (0, width - cols)]
+    boxes, scores = [], []
+    for row, col, rows, cols in parts:
+        seen = detect(pixels[row : row + rows, col : col + cols])
+        corner = np.array([col, row] * 2, np.float32)
+        boxes.append(seen.boxes * np.array([cols, rows] * 2, np.float32) + corner)
+        scores.append(seen.scores)
+    return found(np.concatenate(boxes), np.concatenate(scores), pixels.shape, 0.0, overlap)
 
 
 def suppressed(boxes: Float32, scores: Float32, overlap: float) -> npt.NDArray[np.intp]:

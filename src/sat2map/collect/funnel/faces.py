@@ -20,6 +20,8 @@ LEAST = 0.4
 class Faces:
     """Finds faces in pictures."""
 
+    overlap = OVERLAP
+
     def __init__(self, path: Path, threads: int = 1) -> None:
         """Open the network. Raises FileMissing, BadNetwork."""
         self.network = Network(path, threads=threads, side=640)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from sat2map import images
 from sat2map.collect.collection import Collection
-from sat2map.collect.funnel.boxes import Found
+from sat2map.collect.funnel.boxes import Found, closely
 from sat2map.collect.funnel.faces import Faces
 from sat2map.collect.funnel.people import People
 from sat2map.collect.funnel.picture import look
@@ -16,7 +16,7 @@ from sat2map.collect.funnel.scene import Scenes
 from sat2map.collect.manifest import Measure, Photo
 from sat2map.errors import Sat2MapError
 
-VERSION = "1"  # of the measures without networks
+VERSION = "1"  # of how pictures are measured, networks apart
 PREVIEW = 320  # px of the longer side
 MOST_BOXES = 20
 
@@ -78,10 +78,14 @@ class Measuring:
         found = {}
         for what, detector in (("people", self.detectors.people), ("faces", self.detectors.faces)):
             if detector is not None:
-                by = detector.network.checksum
+                by = f"{detector.network.checksum}+{VERSION}"
                 known = self._known(photo, what, by)
-                found[what] = known or self._noted(photo, what, by, {"boxes": _flat(detector(sight.pixels))})
+                found[what] = known or self._noted(photo, what, by, {"boxes": self._boxes(detector, sight)})
         return found
+
+    def _boxes(self, detector: People | Faces, sight: Sight) -> list[float]:
+        side = max(detector.network.height, detector.network.width)
+        return _flat(closely(detector, sight.pixels, side, detector.overlap))
 
     def _known(self, photo: Photo, what: str, by: str) -> Measure | None:
         known = self._collection.measures.get((photo.key, what))

@@ -23,6 +23,8 @@ _LARGEST = 8.0  # logarithm of a size in strides, so that nonsense does not over
 class People:
     """Finds people in pictures."""
 
+    overlap = OVERLAP
+
     def __init__(self, path: Path, threads: int = 1) -> None:
         """Open the network. Raises FileMissing, BadNetwork."""
         self.network = Network(path, threads=threads, side=416)
