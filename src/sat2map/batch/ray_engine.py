@@ -33,7 +33,7 @@ class RayEngine:
         self._started = not ray.is_initialized()
         if self._started:
             _connect(ray, address, workers)
-        self._actor = ray.remote(_Actor).options(
+        self._actor: Any = ray.remote(_Actor).options(
             num_cpus=1, num_gpus=gpus, max_restarts=0, max_task_retries=0
         )
         self._folder = str(folder.resolve())
