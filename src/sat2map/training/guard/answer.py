@@ -14,6 +14,8 @@ import msgspec
 from sat2map import storage
 from sat2map.errors import CorruptFile, Sat2MapError, TrainingDiverged, TrainingFailed
 from sat2map.training import checkpoint
+from sat2map.training.checkpoint import State
+from sat2map.training.development import score
 from sat2map.training.guard.settings import KINDS
 from sat2map.training.guard.watch import Alarm, Guard
 from sat2map.training.journal import Journal
@@ -28,7 +30,6 @@ class Guarded(Protocol):
     guard: Guard
     step: int
     seen: int
-    best: tuple[float, int] | None
 
     def take_up(self, folder: Path) -> None:
         """Put the run where a checkpoint of it stands."""
@@ -74,18 +75,26 @@ def answer(work: Guarded, log: Journal, alarm: Alarm) -> bool:
 
 
 def _way_back(work: Guarded, alarm: Alarm) -> int | None:
-    """Step of the checkpoint to go back to: the best one; the newest sound one where one step was bad."""
-    folders = sorted((work.folder / "checkpoints").glob("step-*"), reverse=True)
-    steps = [int(folder.name.removeprefix("step-")) for folder in folders]
-    if work.best is not None and alarm.kind != "not finite":
-        steps.sort(key=lambda step: step != work.best[1] if work.best else False)
-    for step in steps:
+    """Step of the sound checkpoint to go back to, or None: the newest after one bad step, otherwise the best.
+
+    Signs are read off running means, so what was saved less than their half-life before a sign appeared may be spoilt,
+    however well it scores by chance; where there is nothing older, the oldest must do.
+    """
+    sound: list[State] = []
+    for folder in sorted((work.folder / "checkpoints").glob("step-*")):
         try:
-            storage.verify(checkpoint.folder_of(work.folder, step))
+            storage.verify(folder)
+            sound.append(checkpoint.read_state(folder))
         except CorruptFile:
             continue
-        return step
-    return None
+    if not sound:
+        return None
+    if alarm.kind == "not finite":
+        return sound[-1].step
+    limit = alarm.since - (0 if alarm.kind == "past peak" else work.guard.part.memory)
+    unspoilt = [state for state in sound if state.seen <= limit] or sound[:1]
+    scored = [state for state in unspoilt if state.figures]
+    return max(scored, key=lambda state: score(state.figures)).step if scored else unspoilt[-1].step
 
 
 def finish_going_back(work: Guarded, log: Journal) -> None:

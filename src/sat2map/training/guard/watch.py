@@ -24,6 +24,7 @@ class Alarm(msgspec.Struct, frozen=True):
     step: int
     seen: int
     evidence: str
+    since: int  # images after which the sign appeared in the running means
 
     def __str__(self) -> str:
         return f"{self.kind} after {self.seen:,} images (step {self.step}): {self.evidence}"
@@ -180,9 +181,11 @@ class Guard:
             self.memory.since.pop(sign, None)
             return self._settle(sign, "", step, seen)
         since = self.memory.since.setdefault(sign, seen)
-        return self._settle(sign, evidence, step, seen) if seen - since >= self.part.patience else None
+        return self._settle(sign, evidence, step, seen, since) if seen - since >= self.part.patience else None
 
-    def _settle(self, sign: str, evidence: str, step: int, seen: int) -> Alarm | None:
+    def _settle(
+        self, sign: str, evidence: str, step: int, seen: int, since: int | None = None
+    ) -> Alarm | None:
         """An alarm for new evidence; none again while the same sign stands, none where the recipe wants none."""
         if not evidence:
             self.memory.told = [other for other in self.memory.told if other != sign]
@@ -191,11 +194,11 @@ class Guard:
             return None
         self.memory.told.append(sign)
         kind = sign.partition(" of ")[0]
-        return None if self.part.action(kind) == "ignore" else self._alarm(kind, step, seen, evidence)
+        return None if self.part.action(kind) == "ignore" else self._alarm(kind, step, seen, evidence, since)
 
-    def _alarm(self, kind: str, step: int, seen: int, evidence: str) -> Alarm:
+    def _alarm(self, kind: str, step: int, seen: int, evidence: str, since: int | None = None) -> Alarm:
         assert kind in KINDS, kind
-        return Alarm(kind, self.part.action(kind), step, seen, evidence)
+        return Alarm(kind, self.part.action(kind), step, seen, evidence, seen if since is None else since)
 
     def _numbers(self, who: str, pictures: Pictures) -> dict[str, float | Float]:
         """What the running means are made of, as means over the pictures of a step."""
