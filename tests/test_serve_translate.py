@@ -6,6 +6,7 @@ import os
 import pathlib
 import socket
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import pytest
 import geotiffs
 import tiny
 from sat2map.cli.main import main
-from sat2map.images import encode_png
+from sat2map.images import decode_image, encode_png
 from serving import Answer, Server, serving
 
 LIMITS = {"upload": 4 << 20, "spool": 40 << 20, "picture_pixels": 1 << 20, "job_age": 5.0, "jobs": 3}
@@ -204,3 +205,23 @@ def test_aborted_uploads_leave_nothing(server, folder):
         time.sleep(0.05)
     assert server.gauge("spool_bytes") == 0 and left(folder) == []
     assert len(list(pathlib.Path(f"/proc/{server.pid}/fd").iterdir())) < 60
+
+
+def test_towns_that_nobody_waits_for_are_not_painted(server, folder):
+    """Painting one takes seconds; a page that rolls and leaves must not keep the worker busy with all of them."""
+    first = server.get("/towns/grid/7/map.png")
+    again = server.get("/towns/grid/7/map.png", if_none_match=first.headers["etag"])
+    assert (first.status, again.status) == (200, 304) and decode_image(first.body).shape == (512, 512, 3)
+    one = _seconds(lambda: server.get("/towns/organic/1/map.png"))
+    for seed in range(6):
+        with server.raw(f"GET /towns/radial/{seed}/map.png HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()):
+            time.sleep(0.05)
+    assert _seconds(lambda: send(server, (folder / "picture.png").read_bytes())) < 4 * one + 5
+    for path in ("gothic/1/map.png", "grid/x/map.png", "grid/99999999999/map.png", "grid/1/a.png"):
+        assert server.get(f"/towns/{path}").status == 404
+
+
+def _seconds(work: Callable[[], Answer]) -> float:
+    start = time.perf_counter()
+    assert work().status == 200
+    return time.perf_counter() - start

@@ -3,6 +3,7 @@
 from typing import Any
 
 import sat2map
+from sat2map.serve.names import TYPES
 
 _PROBLEM = {
     "description": "What went wrong, and what to do about it (RFC 9457)",
@@ -110,12 +111,12 @@ def document(layers: list[str], models: list[str], *, needs_token: bool) -> dict
             },
             "/jobs/{job}/events": {
                 "get": _get("The same, whenever it changes", {"description": "Server-sent events", "content": {
-                    "text/event-stream": {"schema": {"type": "string"}}}}, job, **{"503": _BUSY})
+                    "text/event-stream": {}}}, job, **{"503": _BUSY})
             },
             "/jobs/{job}/{result}": {
                 "get": _get(
                     "A result of a job", {"description": "The file", "content": {
-                        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
+                        kind: {"schema": {"type": "string", "format": "binary"}} for kind in set(TYPES.values())}},
                     job, _path("result", enum=["colour", "classes", "confidence", "vectors"]),
                 )
             },

@@ -102,7 +102,7 @@ class Supervisor:
                 await asyncio.wait({answer}, timeout=left)
             return answer.result()
         except asyncio.CancelledError:
-            if isinstance(request, messages.Work | messages.Extract) and not pipe.is_closing():
+            if not isinstance(request, messages.Tiles) and not pipe.is_closing():
                 pipe.write(messages.framed(messages.Cancel(number)))
             raise
         finally:

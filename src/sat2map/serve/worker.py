@@ -83,6 +83,8 @@ class Worker:
         while True:
             work = self._work.get()
             if isinstance(work, Invent):
+                if work.id in self._cancelled:
+                    continue
                 try:
                     self._say(Made(work.id, painted(work), 0.0))
                 except Exception as error:
@@ -100,7 +102,7 @@ class Worker:
             except Exception as error:
                 self._say(_nameless(failure(work.id, error), work))
             finally:
-                self._cancelled.discard(work.id)
+                self._cancelled.difference_update([n for n in list(self._cancelled) if n <= work.id])
 
     def _worked(self, open_: Opened, work: Work | Extract, report: Report) -> Done:
         if isinstance(work, Extract):
