@@ -193,6 +193,7 @@ def test_uploads_without_a_length_are_cut_off_as_soon_as_they_are_too_long(serve
 def test_aborted_uploads_leave_nothing(server, folder):
     """SAT2MAP_UPLOADS says how many; half of them announce more than they send."""
     count = int(os.environ.get("SAT2MAP_UPLOADS", "12"))
+    before = _resident(server)
     for number in range(count):
         head = f"POST /translate HTTP/1.1\r\nHost: localhost\r\nContent-Length: {2 << 20}\r\n\r\n".encode()
         with server.raw(head + b"\x89PNG\r\n\x1a\n" + b"x" * (number * 7919 % 300_000)) as connection:
@@ -205,6 +206,13 @@ def test_aborted_uploads_leave_nothing(server, folder):
         time.sleep(0.05)
     assert server.gauge("spool_bytes") == 0 and left(folder) == []
     assert len(list(pathlib.Path(f"/proc/{server.pid}/fd").iterdir())) < 60
+    assert _resident(server) - before < 64 << 10
+
+
+def _resident(server: Server) -> int:
+    """KiB of memory of the server."""
+    lines = pathlib.Path(f"/proc/{server.pid}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmRSS:")))
 
 
 def test_towns_that_nobody_waits_for_are_not_painted(server, folder):
