@@ -206,7 +206,9 @@ def test_with_a_third_of_the_answers_bad_all_arrives_politely_and_cheaply(tmp_pa
     with running(service_of(name, known), 0.3, 5, badnet.FakeClock()) as bad:
         collect(tmp_path / "bad", name, bad)
     assert numbers(tmp_path / "bad") == numbers(tmp_path / "clean") != []
-    print(f"{name}: {len(clean.seen)} requests without faults, {len(bad.seen)} with {bad.answer.faults} of them")
+    print(
+        f"{name}: {len(clean.seen)} requests without faults, {len(bad.seen)} with {bad.answer.faults} of them"
+    )
     assert len(bad.seen) <= (1.5 if REQUESTS >= 1000 else 1.6) * len(clean.seen)
     assert bad.answer.faults > 0.2 * len(bad.seen)
     early = [s for s in bad.seen for _, told, until in bad.answer.held if told < s.at < until - 1e-6]
@@ -307,3 +309,6 @@ def test_a_missing_token_is_said_before_anything_is_asked(tmp_path, monkeypatch,
     monkeypatch.delenv("VK_TOKEN")
     assert main(["collect", "photos", "vk", str(tmp_path / "set"), "--bbox", "37,55,38,56"]) == 2
     assert "VK_TOKEN" in capsys.readouterr().err
+    assert main(["collect", "photos", "commons", str(tmp_path / "set")]) == 2
+    assert main(["collect", "photos", str(tmp_path / "nowhere"), str(tmp_path / "set")]) == 2
+    assert list(tmp_path.iterdir()) == []

@@ -123,8 +123,10 @@ def photos(source: str, folder: Path, quiet: bool, **options: Any) -> None:
 
     region = region_of(options["bbox"], options["area"])
     with (
+        _provider(
+            source, folder, region, options
+        ) as provider,  # first: what it refuses leaves no folder behind
         Collection.held(folder, create=True) as collection,
-        _provider(source, folder, region, options) as provider,
         progress("collecting", quiet=quiet) as bar,
     ):
         run = Gathering(
