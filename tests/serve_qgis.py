@@ -39,5 +39,5 @@ for argument in sys.argv[2:]:
     job.start()
     job.waitForFinished()
     job.renderedImage().save(f"{name}.png")
-print(json.dumps(found))
+print(json.dumps(found))  # noqa: T201
 application.exitQgis()

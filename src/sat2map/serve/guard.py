@@ -25,12 +25,10 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "worker-src 'self' blob:; font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
+    "frame-ancestors {ancestors}"
 )
 HEADERS = {
-    "Content-Security-Policy": CSP,
     "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
@@ -45,6 +43,12 @@ class Guard:
 
     def __init__(self, app: App, settings: Settings, metrics: Metrics) -> None:
         self._app, self._settings, self._metrics = app, settings, metrics
+        self._headers = {
+            "Content-Security-Policy": CSP.replace("{ancestors}", settings.frame_ancestors),
+            **HEADERS,
+        }
+        if settings.frame_ancestors == "'none'":
+            self._headers["X-Frame-Options"] = "DENY"  # for browsers that do not know the other
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it."""
@@ -123,7 +127,7 @@ class Guard:
         return kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
 
     def _sign(self, headers: MutableHeaders, origin: str) -> None:
-        for name, value in HEADERS.items():
+        for name, value in self._headers.items():
             headers.setdefault(name, value)
         cors = self._settings.cors
         if origin and (origin in cors or "*" in cors):

@@ -24,6 +24,7 @@ class Settings:
     cors: tuple[str, ...] = ()  # origins whose pages may read our answers; "*" for all
     token: str = ""  # empty: none needed
     cache: Path | None = None  # folder of kept tiles
+    frame_ancestors: str = "'none'"  # pages that may show ours in a frame, as a CSP says it
     gsd: float | None = None  # metres per pixel that the model sees; None: what it was trained at
     limits: ServeLimits = field(default_factory=ServeLimits)
 
