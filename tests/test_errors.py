@@ -351,6 +351,20 @@ def _(world: World) -> list[str]:
     return ["train", "carto", "--data", world.pairs(count=12), "--run", "run", *settings]
 
 
+@causes(errors.NoDevice, "run.device=cuda", "run.device=cpu")
+def _(world: World) -> list[str]:
+    world.patch.setattr("torch.cuda.is_available", lambda: False)
+    return ["train", "carto", "--data", world.pairs(), "--run", "run", "run.device=cuda"]
+
+
+@causes(errors.RankLost, "rank 0 of 2 found no other ranks", "MASTER_ADDR")
+def _(world: World) -> list[str]:
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "2")):  # as torchrun sets them, which sets more
+        world.patch.setenv(name, value)
+    world.patch.delenv("MASTER_ADDR", raising=False)
+    return ["train", "carto", "--data", world.pairs(), "--run", "run", *SMALL]
+
+
 @causes(errors.ParityFailed, "ONNX")
 def _(world: World) -> list[str]:
     assert main(["train", "carto", "--data", world.pairs(count=12), "--run", "run", "-q", *SMALL]) == 0

@@ -247,6 +247,16 @@ class TrainingFailed(Sat2MapError):
     """The guard saw the run fail in one of the known ways, and the recipe says to stop, or all retries are used."""
 
 
+class NoDevice(Sat2MapError):
+    """The run is to compute on a device that this machine or this build of torch does not have."""
+
+    exit_code = 2
+
+
+class RankLost(Sat2MapError):
+    """Another process of a run on many devices has ended, hangs, or was never there."""
+
+
 class TooFewImages(Sat2MapError):
     """A statistic was asked for on fewer images than it can be trusted with."""
 

@@ -128,6 +128,7 @@ def train(
       sat2map train cyclegan --data imagery --data maps --run runs/unpaired
       sat2map train carto --data othercity --run runs/second --from runs/first/bundle
       sat2map train carto --print-config
+      torchrun --nproc-per-node=2 -m sat2map train carto --data maps --run runs/third
     """
     from sat2map.training.recipe import load_recipe, override, to_yaml
 
@@ -151,7 +152,10 @@ def train(
         _say_what_would_happen(resolved, data, run, resume=resume, overwrite=overwrite)
         return
     from sat2map.training import loop
+    from sat2map.training.team import rank_and_size
 
+    leads = rank_and_size()[0] == 0
+    quiet = quiet or not leads  # under torchrun one process speaks for all
     try:
         with progress("training", quiet=quiet) as bar, stopping_between_steps(bar) as report:
             loop.train(
@@ -165,7 +169,8 @@ def train(
                 on_progress=report,
             )
     except Stopped:
-        click.echo(f"{run}: stopped; the same command with --resume goes on", err=True)
+        if leads:
+            click.echo(f"{run}: stopped; the same command with --resume goes on", err=True)
         raise
     if not quiet:
         from sat2map.training.journal import remarks

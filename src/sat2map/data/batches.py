@@ -42,6 +42,8 @@ class Batch(NamedTuple):
     target: Tensor  # (N, 3, H, W) float32
     palette_index: Tensor | None  # (N, H, W) int64 palette index of the target
     names: tuple[int, ...]  # numbers of the pairs, to name a poisonous one
+    parts: int = 1  # of how many equal parts of a step's batch this is one
+    emphasis: float = 1.0  # weight of a part's colours, of an even share: see `training.pix2pix`
 
 
 class Geometry(NamedTuple):
@@ -90,9 +92,10 @@ class BatchMaker:
         self.mirror, self.turns, self.load = mirror, turns, load
         self.light, self.scale = light, scale
 
-    def __call__(self, seen: int) -> Batch:
-        """The batch after `seen` images: samples number seen, seen + 1 …"""
-        samples = [self._sample(seen + i) for i in range(self.batch)]
+    def __call__(self, seen: int, part: int = 0, parts: int = 1) -> Batch:
+        """The batch after `seen` images: samples number seen, seen + 1 …; or one of so many equal parts of it."""
+        size = self.batch // parts
+        samples = [self._sample(seen + part * size + i) for i in range(size)]
         sat, street, index = (np.stack(layers) for layers in zip(*(s[1:] for s in samples), strict=True))
         source, target = (street, sat) if self.reverse else (sat, street)
         return Batch(
@@ -100,6 +103,7 @@ class BatchMaker:
             to_tensor(target),
             torch.from_numpy(index).long() if self.palette else None,
             tuple(s[0] for s in samples),
+            parts,
         )
 
     def _sample(self, i: int) -> tuple[int, UInt8, UInt8, UInt8]:

@@ -27,5 +27,5 @@ def unaligned(sat: Batch, street: Batch, direction: str, street_offset: int) -> 
     """
     names = (*sat.names, *(street_offset + number for number in street.names))
     if direction == "map2sat":
-        return Batch(street.target, sat.source, None, names)
-    return Batch(sat.source, street.target, None, names)
+        return Batch(street.target, sat.source, None, names, sat.parts)
+    return Batch(sat.source, street.target, None, names, sat.parts)

@@ -102,7 +102,8 @@ def restore(folder: Path, system: System) -> State:
         _fill(player.network, read_tensors(folder, weights), folder)
         player.optimiser.restore(read_tensors(folder, moments))
         if player.average is not None:
-            player.average.weights = read_tensors(folder, average)
+            for label, value in read_tensors(folder, average).items():
+                player.average.weights[label].copy_(value)
     if (folder / "memory.safetensors").is_file():
         system.remember(read_tensors(folder, "memory"))
     return state

@@ -4,6 +4,9 @@
 paints and `discriminator_back` what the second does, both without a condition.
 """
 
+from collections.abc import Generator
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -11,6 +14,7 @@ from torch.nn import functional as F
 from sat2map import losses
 from sat2map.data.batches import Batch
 from sat2map.models import paint
+from sat2map.training.phases import Phases, Request, learn, run_whole, together
 from sat2map.training.pix2pix import discriminator_gradients, slope_gradients
 from sat2map.training.player import Outcome, Player, Shown, Terms, autocast, frozen
 from sat2map.training.pool import Pool
@@ -28,15 +32,19 @@ class CycleGan:
         self.pools = {"": Pool(goal.pool), BACK: Pool(goal.pool)}
 
     def step(self, batch: Batch, seen: int, total: int) -> Outcome:
+        """Train on a whole batch."""
+        return run_whole(self.phases(batch, seen, total), seen, total)
+
+    def phases(self, batch: Batch, seen: int, total: int) -> Phases:
         """Both generators learn first, then each discriminator on pictures from its pool."""
         view = draw_view(self.goal, batch.target, seen, total)
         judges = [self.players[f"discriminator{side}"].network for side in self.pools]
         with frozen(*judges), autocast(self.precision, batch):
             terms, painted = self._generators(batch, view)
         for side in self.pools:
-            terms[f"g_norm{side}"] = self.players[f"generator{side}"].optimiser.step(seen, total)
+            terms[f"g_norm{side}"] = yield from learn(self.players[f"generator{side}"])
         for side, real in (("", batch.target), (BACK, batch.source)):
-            terms |= self._discriminator(side, real, painted[side], view, batch, seen, total)
+            terms |= yield from self._discriminator(side, real, painted[side], view, batch)
         shown = {
             "generator": Shown(batch.source, painted[""], batch.target),
             "generator_back": Shown(batch.target, painted[BACK], batch.source),
@@ -67,14 +75,15 @@ class CycleGan:
         return paint(network, network(picture))
 
     def _discriminator(
-        self, side: str, real: Tensor, painted: Tensor, view: View, batch: Batch, seen: int, total: int
-    ) -> Terms:
+        self, side: str, real: Tensor, painted: Tensor, view: View, batch: Batch
+    ) -> Generator[Request, Any, Terms]:
         player = self.players[f"discriminator{side}"]
-        shown = view(real), view(self.pools[side].exchange(painted))
+        known = yield from together(self.pools[side].exchange, painted)
+        shown = view(real), view(known)
         with autocast(self.precision, batch):
             terms = discriminator_gradients(player.network, self.goal, *shown)
         terms |= slope_gradients(player.network, self.goal, *shown)
-        terms["d_norm"] = player.optimiser.step(seen, total)
+        terms["d_norm"] = yield from learn(player)
         return {f"{name}{side}": value for name, value in terms.items()}
 
     def memory(self) -> dict[str, Tensor]:
@@ -86,4 +95,5 @@ class CycleGan:
         """Fill the pools as they were."""
         for side, pool in self.pools.items():
             if f"pool{side}" in memory:
-                pool.fill(memory[f"pool{side}"])
+                device = next(self.players["generator"].network.parameters()).device
+                pool.fill(memory[f"pool{side}"].to(device))

@@ -83,15 +83,19 @@ class Data:
         """Tell whether a development picture has a true counterpart."""
         return isinstance(self.store, Store)
 
-    def batch(self, seen: int) -> Batch:
-        """The batch that follows `seen` images: a function of the recipe and this number alone."""
+    def batch_size(self, seen: int) -> int:
+        """Samples of the batch that follows `seen` images."""
+        return self._maker(seen, self.store, self.training, 0, "sat2map").batch
+
+    def batch(self, seen: int, part: int = 0, parts: int = 1) -> Batch:
+        """The batch that follows `seen` images, or one of its parts: a function of the recipe and these numbers."""
         seed, direction = self.recipe.run.seed, self.recipe.data.direction
         if self.recipe.system == "pix2pix":
-            return self._maker(seen, self.store, self.training, seed, direction)(seen)
+            return self._maker(seen, self.store, self.training, seed, direction)(seen, part, parts)
         sat, street = Lone(self.store.sat, len(self.store)), Lone(self.store.street, len(self.store))
         halves = (
-            self._maker(seen, sat, self.training, seed, "sat2map")(seen),
-            self._maker(seen, street, self.street_training, seed + APART, "sat2map")(seen),
+            self._maker(seen, sat, self.training, seed, "sat2map")(seen, part, parts),
+            self._maker(seen, street, self.street_training, seed + APART, "sat2map")(seen, part, parts),
         )
         offset = self.store.street_offset if isinstance(self.store, Heaps) else 0
         return unaligned(*halves, direction, offset)

@@ -19,14 +19,19 @@ from sat2map.errors import NothingToResume, RunExists
 from sat2map.training import checkpoint, development, journal, setup
 from sat2map.training.about import ABOUT, describe
 from sat2map.training.checkpoint import State
+from sat2map.training.device import choose_device, settle
+from sat2map.training.feed import feed_of
+from sat2map.training.follow import follow, order_of
 from sat2map.training.guard.answer import answer, finish_going_back
 from sat2map.training.guard.glance import unsound
 from sat2map.training.guard.watch import Alarm, guard_of
 from sat2map.training.optimise import plateau_factor
+from sat2map.training.parts import check_divisible, divided, on_device, take_step
 from sat2map.training.player import Terms
 from sat2map.training.recipe import Recipe, parse, to_yaml
 from sat2map.training.report import write_report
-from sat2map.training.systems import build_system, start_from_bundle
+from sat2map.training.systems import CPU, build_system, start_from_bundle
+from sat2map.training.team import Team, rank_and_size, team
 
 Progress = Callable[[int, int, str], None]
 SAMPLES = 4  # rows of a sample sheet
@@ -35,9 +40,13 @@ SAMPLES = 4  # rows of a sample sheet
 class Run:
     """One training run in its folder: what is trained, on what, and how far it is."""
 
-    def __init__(self, data: setup.Data, folder: Path) -> None:
+    def __init__(
+        self, data: setup.Data, folder: Path, team: Team | None = None, device: torch.device = CPU
+    ) -> None:
         self.recipe, self.data, self.folder = data.recipe, data, folder
-        self.system = build_system(data.recipe, data)
+        self.team, self.device = team or Team(), device
+        self.system = build_system(data.recipe, data, device)
+        self.feed = feed_of(data, self.team, device)
         self.guard = guard_of(data.recipe, data.palette)
         self.step = 0
         self.seen = 0  # images
@@ -49,17 +58,22 @@ class Run:
 
     def advance(self) -> tuple[Terms, Alarm | None]:
         """One step; everything random in it follows from (seed, seen). The guard looks on."""
-        torch.manual_seed(self.recipe.run.seed * 1_000_003 + self.seen)
-        batch = self.data.batch(self.seen)
-        outcome = self.system.step(batch, self.seen, self.recipe.run.images)
+        before, count, part = self.seen, self.data.batch_size(self.seen), self.recipe.run
+        torch.manual_seed(part.seed * 1_000_003 + before)
+        with self.team.in_step():
+            parts = divided(on_device(self.feed(before), self.device), part.accumulate)
+            outcome = take_step(self.system, parts, before, part.images, self.team, self.device)
         self.step += 1
-        self.seen += len(batch.source)
+        self.seen += count
         for player in self.system.players.values():
             if player.average is not None:
-                player.average.update(player.network, self.seen, len(batch.source))
-        alarm = self.guard.judge(self.step, self.seen, len(batch.source), *outcome)
+                player.average.update(player.network, self.seen, count)
+        alarm = self.guard.judge(self.step, self.seen, count, *outcome) if self.team.leads else None
+        if alarm is None:
+            return outcome.terms, None
+        batch = self.data.batch(before)  # all of it, whoever computed which part
         names = [self.data.store.names[i] for i in batch.names]
-        return outcome.terms, alarm and alarm.on(names, unsound(batch.source, batch.target))
+        return outcome.terms, alarm.on(names, unsound(batch.source, batch.target))
 
     def look(self, log: journal.Journal) -> Alarm | None:
         """Score the averaged weights on development pairs."""
@@ -107,7 +121,11 @@ class Run:
         checkpoint.thin_out(self.folder, self.recipe.run.keep, self.best[1] if self.best else None)
 
     def _remember_best(self, state: State) -> None:
-        if state.figures and (self.best is None or development.score(state.figures) > self.best[0]):
+        if (
+            self.team.leads
+            and state.figures
+            and (self.best is None or development.score(state.figures) > self.best[0])
+        ):
             self.best = (development.score(state.figures), state.step)
             storage.write_json(self.folder / "best.json", {"step": state.step, "figures": state.figures})
 
@@ -161,16 +179,46 @@ def train(
     With `resume` the run goes on from its newest valid checkpoint, under the recipe given, which must describe the same
     networks. `on_progress(images, total, note)` may raise to stop between two steps; a checkpoint is then written
     first. `quarantine` lists pairs to leave out (see `data.quarantine`); a resumed run has its own list.
-    Raises RunExists, RunLocked, NothingToResume, BadDataset, TrainingDiverged, TrainingFailed, StorageFailed.
+    Under torchrun every process calls this, and rank 0 alone writes.
+    Raises RunExists, RunLocked, NothingToResume, BadDataset, BadRecipe, NoDevice, RankLost, TrainingDiverged,
+    TrainingFailed, StorageFailed.
     """
+    check_divisible(recipe, rank_and_size()[1])
+    device = choose_device(recipe.run)
+    settle(recipe.run, device)
+
+    def open_run(listed: Path | None) -> Run:
+        return Run(setup.open_data(recipe, data, on_progress, listed), run, ranks, device)
+
+    def follower() -> Run:
+        work = open_run(run / QUARANTINE)
+        if start_from is not None:
+            start_from_bundle(work.system, start_from, recipe.data.direction)
+        return work
+
+    with team(recipe.run.timeout) as ranks:
+        if ranks.leads:
+            _lead(recipe, run, open_run, on_progress, resume, overwrite, start_from, quarantine)
+        else:
+            follow(ranks, follower, on_progress)
+
+
+def _lead(
+    recipe: Recipe,
+    run: Path,
+    open_run: Callable[[Path | None], Run],
+    on_progress: Progress,
+    resume: bool,
+    overwrite: bool,
+    start_from: str | Path | None,
+    quarantine: Path | None,
+) -> None:
+    """What rank 0 does, or the only process: everything."""
     _prepare_folder(recipe, run, resume=resume, overwrite=overwrite)
     with storage.locked(run):
-        if recipe.run.threads:
-            torch.set_num_threads(recipe.run.threads)
-        torch.use_deterministic_algorithms(True)
         own = run / QUARANTINE
         listed = own if resume and quarantine is None and own.exists() else quarantine
-        work = Run(setup.open_data(recipe, data, on_progress, listed), run)
+        work = open_run(listed)
         write_quarantine(own, work.data.quarantined, overwrite=True)
         if resume:
             storage.sweep(run / "checkpoints", exclusive=True)
@@ -185,7 +233,10 @@ def train(
         try:
             log.rewind(work.step)
             finish_going_back(work, log)
-            _loop(work, log, on_progress)
+            work.team.tell(order_of(work, with_data=True))
+            work.team.meet()
+            with work.feed:
+                _loop(work, log, on_progress)
         finally:
             log.close()
 
@@ -221,6 +272,7 @@ def _loop(work: Run, log: journal.Journal, on_progress: Progress) -> None:
     part, total = work.recipe.run, work.recipe.run.images
     while work.seen < total:
         begin, before = time.monotonic(), work.seen
+        work.team.tell(order_of(work))
         terms, alarm = work.advance()
         work.seconds += time.monotonic() - begin
 
@@ -243,6 +295,7 @@ def _loop(work: Run, log: journal.Journal, on_progress: Progress) -> None:
                 continue
         try:
             on_progress(min(work.seen, total), total, _note(work, terms))
+            work.team.heed()
         except BaseException:
             if not due(part.checkpoint_every):
                 work.save()

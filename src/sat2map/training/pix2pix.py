@@ -5,7 +5,9 @@ reconstruction term for RGB painters or a cross-entropy for palette painters, an
 For a palette painter the discriminator sees expected colours: the palette mixed by the predicted probabilities.
 """
 
+from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +16,7 @@ from torch.nn import functional as F
 from sat2map import losses
 from sat2map.data.batches import Batch
 from sat2map.models import paint
+from sat2map.training.phases import Phases, Request, forgetful, learn, run_whole, together
 from sat2map.training.player import Outcome, Player, Shown, Terms, autocast, frozen
 from sat2map.training.recipe import ObjectivePart
 from sat2map.training.view import View, draw_view
@@ -38,6 +41,14 @@ class Objective:
         """Tell whether any term looks at colours rather than at scores."""
         return adversary or self.part.reconstruction != "none" or self.part.gradient > 0
 
+    def emphasised(self, batch: Batch) -> Generator[Request, Any, Batch]:
+        """Tell a part how its colours' weights compare with an even share: they divide the cross-entropy's mean."""
+        if batch.parts == 1 or batch.palette_index is None or self.weights is None:
+            return batch
+        own = self.weights[batch.palette_index].sum((1, 2))  # (n,)
+        shares = yield from together(lambda every: every / every.sum(), own)
+        return batch._replace(emphasis=batch.parts * float(shares.sum()))
+
     def likeness(self, scores: Tensor, picture: Tensor | None, batch: Batch) -> dict[str, Tensor]:
         """The terms that compare with the true target, each already weighted."""
         terms: dict[str, Tensor] = {}
@@ -46,7 +57,7 @@ class Objective:
                 "palette training needs an index"
             )
             entropy = losses.palette_cross_entropy(scores, batch.palette_index, self.weights)
-            terms["cross_entropy"] = self.part.cross_entropy * entropy
+            terms["cross_entropy"] = self.part.cross_entropy * batch.emphasis * entropy
         if self.part.reconstruction == "l1":
             assert picture is not None, "reconstruction compares pictures"
             terms["l1"] = self.part.reconstruction_weight * F.l1_loss(picture, batch.target)
@@ -118,10 +129,23 @@ def generator_gradients(
 class Pix2Pix:
     """Paired training: a generator and, if the recipe has one, the discriminator of its pictures."""
 
-    def __init__(self, players: dict[str, Player], objective: Objective, precision: torch.dtype) -> None:
+    def __init__(
+        self,
+        players: dict[str, Player],
+        objective: Objective,
+        precision: torch.dtype,
+        *,
+        thrifty: bool = False,
+    ) -> None:
+        """`thrifty` keeps no activations of the generator while the discriminator learns, for batches in parts."""
         self.players, self.objective, self.precision = players, objective, precision
+        self.thrifty = thrifty
 
     def step(self, batch: Batch, seen: int, total: int) -> Outcome:
+        """Train on a whole batch."""
+        return run_whole(self.phases(batch, seen, total), seen, total)
+
+    def phases(self, batch: Batch, seen: int, total: int) -> Phases:
         """The discriminator learns first, then the generator, both on one generated picture.
 
         `seen` of `total` images decide the learning rates and whether the adversary has joined yet.
@@ -130,8 +154,10 @@ class Pix2Pix:
         joined = seen >= goal.adversarial_from * total
         judge = self.players.get("discriminator") if joined else None
         view = draw_view(goal, batch.target, seen, total) if judge else View()
+        batch = yield from self.objective.emphasised(batch)
         with autocast(self.precision, batch):
-            scores = generator.network(batch.source)
+            network, thrifty = generator.network, self.thrifty and judge is not None
+            scores = forgetful(network, batch.source) if thrifty else network(batch.source)
         needed = self.objective.needs_picture(judge is not None)
         picture = self.objective.paint(generator.network, scores) if needed else None
         terms: Terms = {}
@@ -140,11 +166,11 @@ class Pix2Pix:
             with autocast(self.precision, batch):
                 terms |= discriminator_gradients(judge.network, goal, *shown)
             terms |= slope_gradients(judge.network, goal, *shown)
-            terms["d_norm"] = judge.optimiser.step(seen, total)
-        network = judge.network if judge else None
-        with frozen(network), autocast(self.precision, batch):
-            terms |= generator_gradients(scores, picture, network, self.objective, batch, view)
-        terms["g_norm"] = generator.optimiser.step(seen, total)
+            terms["d_norm"] = yield from learn(judge)
+        critic = judge.network if judge else None
+        with frozen(critic), autocast(self.precision, batch):
+            terms |= generator_gradients(scores, picture, critic, self.objective, batch, view)
+        terms["g_norm"] = yield from learn(generator)
         output = scores if picture is None else picture
         return Outcome(terms, {"generator": Shown(batch.source, output.detach(), batch.target)})
 

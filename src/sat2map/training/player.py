@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from sat2map.data.batches import Batch
 from sat2map.models import Generator
 from sat2map.training.optimise import Average, Optimiser
+
+if TYPE_CHECKING:
+    from sat2map.training.phases import Phases
 
 Terms = dict[str, float]  # figures of one step, for the log
 
@@ -59,6 +62,9 @@ class System(Protocol):
 
     def step(self, batch: Batch, seen: int, total: int) -> Outcome:
         """Train on a batch after `seen` of `total` images. All randomness comes from torch's global state."""
+
+    def phases(self, batch: Batch, seen: int, total: int) -> "Phases":
+        """The same step on a part of a batch, pausing where it needs the others (see `training.phases`)."""
 
     def memory(self) -> dict[str, Tensor]:
         """What has to survive a stop beside the players; may be empty."""

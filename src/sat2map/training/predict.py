@@ -44,10 +44,11 @@ def scores_of(
     below, right = -height % stride, -width % stride
     padding = ((margin, margin + below), (margin, margin + right), (0, 0))
     padded = np.pad(picture, padding, "reflect")
-    with torch.autocast("cpu", precision, enabled=precision != torch.float32):
-        scores = network(to_tensor(padded[None]))
+    device = next(network.parameters()).device
+    with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+        scores = network(to_tensor(padded[None]).to(device))
     inside: Tensor = scores[0, :, margin : margin + height, margin : margin + width]
-    return inside.float()
+    return inside.float().cpu()
 
 
 def paint_picture(network: nn.Module, scores: Tensor, palette: Palette | None) -> UInt8:

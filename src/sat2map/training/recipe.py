@@ -133,6 +133,13 @@ class RunPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     added: NonNegative = 0.0  # epochs that the last `--epochs +N` added
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] = 0
     precision: Literal["fp32", "bf16"] = "fp32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: CUDA where there is one
+    compile: bool = (
+        False  # torch.compile for the generators: slow to start, pays on accelerators in long runs
+    )
+    workers: Annotated[int, msgspec.Meta(ge=0)] = 0  # threads that make batches ahead; results do not change
+    accumulate: Count = 1  # parts that a batch is computed in, one after the other, to save memory
+    timeout: Positive = 300.0  # seconds within a step after which other ranks count as lost
     threads: Annotated[int, msgspec.Meta(ge=0)] = (
         0  # CPU threads; 0 = torch's choice. Bit-exactness needs equal threads
     )

@@ -19,39 +19,46 @@ from sat2map.training.pix2pix import Objective, Pix2Pix
 from sat2map.training.player import Player, System
 from sat2map.training.recipe import NetworkPart, OptimiserPart, Recipe
 
+CPU = torch.device("cpu")
 
-def build_system(recipe: Recipe, data: Data) -> System:
-    """The recipe's training system, fresh from its seed. Raises UnknownModel, BadRecipe."""
+
+def build_system(recipe: Recipe, data: Data, device: torch.device = CPU) -> System:
+    """The recipe's training system on a device, fresh from its seed. Raises UnknownModel, BadRecipe."""
     precision = torch.bfloat16 if recipe.run.precision == "bf16" else torch.float32
     if recipe.system == "cyclegan":
-        return CycleGan(build_cycle(recipe), recipe.objective, precision)
-    return Pix2Pix(build_players(recipe, data.shares), objective_of(recipe, data), precision)
+        return CycleGan(build_cycle(recipe, device), recipe.objective, precision)
+    players, thrifty = build_players(recipe, data.shares, device), recipe.run.accumulate > 1
+    return Pix2Pix(players, objective_of(recipe, data, device), precision, thrifty=thrifty)
 
 
-def objective_of(recipe: Recipe, data: Data) -> Objective:
+def objective_of(recipe: Recipe, data: Data, device: torch.device = CPU) -> Objective:
     """The recipe's objective with the palette's colours and class weights filled in."""
     if data.palette is None or data.shares is None:
         return Objective(recipe.objective)
     colours = torch.tensor(data.palette.colours).float().div(127.5).sub(1)  # (K, 3)
     weights = losses.balanced_weights(data.shares, recipe.objective.class_balance)
-    return Objective(recipe.objective, colours, weights)
+    return Objective(recipe.objective, colours.to(device), weights.to(device))
 
 
-def build_players(recipe: Recipe, shares: Tensor | None = None) -> dict[str, Player]:
+def build_players(
+    recipe: Recipe, shares: Tensor | None = None, device: torch.device = CPU
+) -> dict[str, Player]:
     """Generator and, if the recipe names one, discriminator; `shares` (K,) are those of the palette's colours."""
     torch.manual_seed(recipe.run.seed)
     generator = new_generator(recipe)
     _check_crops(recipe, generator.stride)
     if isinstance(generator, Carto):
         start_at_prior(generator, shares)
-    players = {"generator": _player(generator, recipe.optimiser, recipe.run.average)}
+    if recipe.run.compile:
+        generator.compile()
+    players = {"generator": _player(generator.to(device), recipe.optimiser, recipe.run.average)}
     if recipe.discriminator is not None:
         judge = new_discriminator(recipe.discriminator, 6)
-        players["discriminator"] = _player(judge, recipe.discriminator_optimiser)
+        players["discriminator"] = _player(judge.to(device), recipe.discriminator_optimiser)
     return players
 
 
-def build_cycle(recipe: Recipe) -> dict[str, Player]:
+def build_cycle(recipe: Recipe, device: torch.device = CPU) -> dict[str, Player]:
     """Both generators and both discriminators of unpaired training; those of the way back end in `_back`."""
     assert recipe.discriminator is not None, "recipes without one are refused"
     torch.manual_seed(recipe.run.seed)
@@ -59,9 +66,11 @@ def build_cycle(recipe: Recipe) -> dict[str, Player]:
     for side in ("", BACK):
         generator = new_generator(recipe)
         _check_crops(recipe, generator.stride)
-        players[f"generator{side}"] = _player(generator, recipe.optimiser, recipe.run.average)
+        if recipe.run.compile:
+            generator.compile()
+        players[f"generator{side}"] = _player(generator.to(device), recipe.optimiser, recipe.run.average)
         judge = new_discriminator(recipe.discriminator, 3)
-        players[f"discriminator{side}"] = _player(judge, recipe.discriminator_optimiser)
+        players[f"discriminator{side}"] = _player(judge.to(device), recipe.discriminator_optimiser)
     return players
 
 
