@@ -1,14 +1,13 @@
 """Any window of a world as a picture. Windows of one world join without a seam and do not depend on one another."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from sat2map.grid import Window
+from sat2map.worlds.lattice import Bounds
 from sat2map.worlds.painting import satellite, street_map
 from sat2map.worlds.painting.fill import Canvas
 from sat2map.worlds.painting.ground import Eye, ground_view
@@ -78,6 +77,9 @@ def in_processes(work: Callable[[Task], Result], tasks: Sequence[Task], jobs: in
     if jobs == 1 or len(tasks) < 2:
         yield from map(work, tasks)
         return
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
     # spawned, not forked: a fork copies locks that other threads hold
     with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=get_context("spawn")) as pool:
         futures = [pool.submit(work, task) for task in tasks]
@@ -91,8 +93,6 @@ def in_processes(work: Callable[[Task], Result], tasks: Sequence[Task], jobs: in
 
 def standpoint(world: World, x: float, y: float) -> Eye:
     """Somebody on the pavement of the street nearest to a point, looking along it; on the point if there is none."""
-    from sat2map.worlds.lattice import Bounds
-
     plan = world.plan(Bounds(x - 250, y - 250, x + 250, y + 250))
     kinds = plan.lines.columns["kind"]
     streets = plan.lines.chosen((kinds == STREET) | (kinds == ARTERIAL) | (kinds == FRONTAGE))
