@@ -176,7 +176,9 @@ def test_quarantined_pairs_are_not_trained_on_and_the_run_keeps_its_list(toy, tm
     assert checkpoint.read_state(checkpoint.newest(run)).seen == 12
 
 
-@pytest.mark.parametrize("setting", ["guard.collapse=sulk", "guard.not_finite=ignore", "guard.rate_factor=1.5"])
+@pytest.mark.parametrize(
+    "setting", ["guard.collapse=sulk", "guard.not_finite=ignore", "guard.rate_factor=1.5"]
+)
 def test_impossible_policies_are_refused(setting):
     with pytest.raises(BadRecipe, match="guard"):
         small(setting)
