@@ -13,7 +13,13 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src"
 TRAIN_EXTRA = ["torch", "safetensors", "onnx", "onnxscript", "scipy", "tensorboard", "torchmetrics", "yaml"]
-NEEDS_TRAIN_EXTRA = ("sat2map.models", "sat2map.losses", "sat2map.training", "sat2map.data.batches")
+NEEDS_TRAIN_EXTRA = (
+    "sat2map.models",
+    "sat2map.losses",
+    "sat2map.training",
+    "sat2map.data.batches",
+    "sat2map.data.unaligned",
+)
 
 # Refuses the extra's packages as if they were not installed.
 BLOCK = f"""
