@@ -31,7 +31,9 @@ def test_the_players_pull_in_opposite_directions(kind):
 def test_the_forms_are_those_of_their_papers():
     real, fake = scores(0), scores(1)
     log = math.log
-    bce = [-0.5 * (log(1 / (1 + math.exp(-r))) + log(1 - 1 / (1 + math.exp(-f)))) for r, f in pairs(real, fake)]
+    bce = [
+        -0.5 * (log(1 / (1 + math.exp(-r))) + log(1 - 1 / (1 + math.exp(-f)))) for r, f in pairs(real, fake)
+    ]
     lsgan = [0.5 * ((r - 1) ** 2 + f**2) for r, f in pairs(real, fake)]
     hinge = [max(0, 1 - r) + max(0, 1 + f) for r, f in pairs(real, fake)]
     relativistic = [log(1 + math.exp(-(r - f))) for r, f in pairs(real, fake)]
@@ -47,7 +49,9 @@ def pairs(one: Tensor, other: Tensor) -> list[tuple[float, float]]:
 def test_the_relativistic_game_looks_at_differences_alone():
     real, fake = scores(0), scores(1)
     for loss in (losses.adversarial_discriminator, lambda k, r, f: losses.adversarial_generator(k, f, r)):
-        assert loss("relativistic", real + 7, fake + 7).item() == pytest.approx(loss("relativistic", real, fake).item())
+        assert loss("relativistic", real + 7, fake + 7).item() == pytest.approx(
+            loss("relativistic", real, fake).item()
+        )
     swapped = losses.adversarial_discriminator("relativistic", fake, real)
     assert losses.adversarial_generator("relativistic", fake, real).item() == pytest.approx(swapped.item())
 

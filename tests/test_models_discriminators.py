@@ -38,7 +38,12 @@ def count(network: nn.Module) -> int:
 
 @pytest.mark.parametrize(
     ("name", "parameters", "expected"),
-    [("patch", {}, 2_768_705), ("patch", {"layers": 4}, 6_964_033), ("pixel", {}, 9_025), ("maxpool", {}, 295_321)],
+    [
+        ("patch", {}, 2_768_705),
+        ("patch", {"layers": 4}, 6_964_033),
+        ("pixel", {}, 9_025),
+        ("maxpool", {}, 295_321),
+    ],
 )
 def test_sizes_are_the_published_ones(name: str, parameters: dict[str, Any], expected: int) -> None:
     assert count(build_discriminator(name, 6, parameters)) == expected

@@ -88,7 +88,9 @@ def test_shifts_move_and_fill_with_zeros():
 @pytest.mark.parametrize("spectral", [False, True])
 def test_kernels_begin_as_asked_under_spectral_norm_too(kind, spectral):
     torch.manual_seed(0)
-    network = build_discriminator("patch", 6, {"layers": 2, "width": 32, "spectral": spectral, "norm": "none"})
+    network = build_discriminator(
+        "patch", 6, {"layers": 2, "width": 32, "spectral": spectral, "norm": "none"}
+    )
     initialise(network, kind, 0.2)
     conv = network.stages[0].conv
     kernel = (conv.parametrizations.weight.original if spectral else conv.weight).detach().flatten(1)
@@ -121,7 +123,13 @@ def test_one_cycle_is_torchs_own():
     weight = nn.Parameter(torch.zeros(1))
     optimiser = torch.optim.Adam([weight], 1.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, 1.0, total_steps=201, pct_start=41 / 201, div_factor=25, final_div_factor=4, cycle_momentum=False
+        optimiser,
+        1.0,
+        total_steps=201,
+        pct_start=41 / 201,
+        div_factor=25,
+        final_div_factor=4,
+        cycle_momentum=False,
     )
     theirs = []
     for _ in range(201):
