@@ -25,7 +25,7 @@ Directions: x to the east, y to the north, metres from the world's origin; pixel
 """
 
 from sat2map.worlds.files import Place, write_plan
-from sat2map.worlds.lattice import Bounds
+from sat2map.worlds.layouts import Bounds
 from sat2map.worlds.painting.ground import Eye
 from sat2map.worlds.pictures import Pictures, paint, paint_large, paint_view, standpoint
 from sat2map.worlds.plan import Plan

@@ -2,7 +2,8 @@
 
 A frame is a rectangle in a patch's (a, b), kept clear of streets and pavements. A lot is a parallelogram in (a, b)
 with its own axes, x along the street and y away from it, both from 0 to 1; lots of one block have no common inside,
-and what is placed by x and y within [0, 1] stays within its lot."""
+and what is placed by x and y within [0, 1] stays within its lot.
+"""
 
 from typing import NamedTuple
 

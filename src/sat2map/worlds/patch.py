@@ -3,14 +3,16 @@
 Places inside are (a, b): whole numbers are where streets may run, a from the left side to the right, b from the
 bottom to the top. Between the four sides lies a Coons patch (Coons, MIT 1967), sampled `SUB` times per step; between
 samples positions are bilinear. Streets, lots and houses all ask the same patch, so what is apart in (a, b) is apart
-on the ground."""
+on the ground.
+"""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from sat2map.worlds.chance import Floats, noise
-from sat2map.worlds.lattice import EdgeKey, Lattice
+from sat2map.worlds.lattice import Lattice
+from sat2map.worlds.layouts import EdgeKey
 
 SUB = 3
 CORRIDOR = 36.0  # metres from a highway's axis to that of the street beside it

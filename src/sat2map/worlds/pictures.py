@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sat2map.grid import Window
-from sat2map.worlds.lattice import Bounds
+from sat2map.worlds.layouts import Bounds
 from sat2map.worlds.painting import satellite, street_map
 from sat2map.worlds.painting.fill import Canvas
 from sat2map.worlds.painting.ground import Eye, ground_view

@@ -9,7 +9,8 @@ from sat2map.worlds.chance import Dice, Floats
 from sat2map.worlds.district import District, make_district
 from sat2map.worlds.footprints import apart, rims
 from sat2map.worlds.greenery import cars_along, trees_along
-from sat2map.worlds.lattice import Bounds, EdgeKey, Lattice
+from sat2map.worlds.lattice import Lattice
+from sat2map.worlds.layouts import Bounds, EdgeKey
 from sat2map.worlds.patch import CORRIDOR
 from sat2map.worlds.shapes import (
     ARTERIAL,

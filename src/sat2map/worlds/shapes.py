@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sat2map.worlds.chance import Floats
-from sat2map.worlds.lattice import Bounds
+from sat2map.worlds.layouts import Bounds
 
 Ints = npt.NDArray[np.int64]
 Column = npt.NDArray[Any]

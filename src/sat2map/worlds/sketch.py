@@ -2,7 +2,8 @@
 
 Three steps. Every pixel gets a class: that of the nearest colour in a table of what people and other maps paint
 things with. Specks vanish by majority among the pixels around. Streets are thinned to their middle lines,
-straightened (Douglas and Peucker, Cartographica 1973) and drawn again with the pen of the street map painter."""
+straightened (Douglas and Peucker, Cartographica 1973) and drawn again with the pen of the street map painter.
+"""
 
 from typing import TYPE_CHECKING
 

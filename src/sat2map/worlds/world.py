@@ -6,7 +6,8 @@ import numpy as np
 
 from sat2map.worlds.chance import Dice
 from sat2map.worlds.greenery import blob
-from sat2map.worlds.lattice import Bounds, EdgeKey, Lattice, Radial
+from sat2map.worlds.lattice import Lattice
+from sat2map.worlds.layouts import Bounds, EdgeKey, Radial
 from sat2map.worlds.plan import Plan, district_plan, edge_plan, empty_plan, joined_plans
 from sat2map.worlds.shapes import PARK, PLAZA, Shapes, gathered, joined
 from sat2map.worlds.terrain import Terrain, Town

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sat2map.worlds.chance import Floats
-from sat2map.worlds.lattice import Bounds
+from sat2map.worlds.layouts import Bounds
 from sat2map.worlds.shapes import Ints, Shapes, areas
 
 Mask = npt.NDArray[np.bool_]

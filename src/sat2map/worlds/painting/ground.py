@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sat2map.worlds.chance import Dice, Floats, noise
-from sat2map.worlds.lattice import Bounds
+from sat2map.worlds.layouts import Bounds
 from sat2map.worlds.painting.facades import facade
 from sat2map.worlds.painting.fill import Canvas, numbered
 from sat2map.worlds.painting.foliage import canopy

@@ -2,7 +2,8 @@
 
 A believable stand-in, not a photograph: it is made of the same plan as the map and agrees with it in every shape.
 Each pixel is arithmetic on world coordinates and on the pixels around it, so it does not depend on the window that
-is painted."""
+is painted.
+"""
 
 from typing import NamedTuple
 

@@ -3,7 +3,8 @@
 Both come from one raster of samples, `FINE`² to a pixel, each with an entry of the palette. A pixel's class is the
 one that most of its samples have; its colour is the mean of their colours. Where a mean would be taken for a third
 class (half street and half park looks like land), it is moved towards the colours of the pixel's own class until it
-is not: so a smooth edge never tells a lie, and classes read from the map are those of the class raster."""
+is not: so a smooth edge never tells a lie, and classes read from the map are those of the class raster.
+"""
 
 from dataclasses import replace
 
