@@ -20,8 +20,9 @@ def review(folder: Path, port: int, quiet: bool) -> None:
     """Look through the photos of the collection DIR that `collect filter` has kept, and keep or reject them.
 
     Prints an address to open in a browser on this machine; nobody else can reach or use it. Keys: arrows, K keep, X
-    reject, Z undo, Space select, Enter large, ? all of them. Every decision is on disk before it is shown as done, so
-    the result of `collect review` is complete whenever you stop it with Ctrl-C, and the next time goes on there.
+    reject, Z undo, Space select, Enter large, ? all of them. Every decision is on disk before it is shown as done. The
+    result of `collect review` is decisions in the manifest, complete whenever you stop it with Ctrl-C; the next time it
+    goes on there.
 
     \b
     Examples:
