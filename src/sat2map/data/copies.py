@@ -102,8 +102,9 @@ def find_copies(
         else:
             stands_in = len(maps) >= CROWD or sats[group[0]].deviation < no_scene
             yield _one_for_many(stands_in, members, "satellite picture", len(maps), "maps")
-    for group in near_groups({n: half.thumbnail for n, half in sats.items() if half.water < 0.5}):
-        count = different([streets[number].thumbnail for number in group])
+    for group in near_groups({n: half.thumbnail for n, half in sats.items()}):
+        dry = [number for number in group if sats[number].water < 0.5]  # open water looks alike everywhere
+        count = different([streets[number].thumbnail for number in dry])
         if frozenset(group) not in known and count >= CROWD:
             members = [pairs[number] for number in group]
             yield _one_for_many(True, members, "satellite picture, encoded anew,", count, "maps")
