@@ -299,7 +299,7 @@ def test_text_stands_out_and_everything_has_a_name(browser, server, scheme):
     until(tab, SHOWN)
     nameless = tab.evaluate(
         """[...document.querySelectorAll('button, input, select, canvas, [role]')].filter(e => e.checkVisibility()
-        && !e.closest('.maplibregl-ctrl') && !(e.labels && e.labels.length) && !e.ariaLabel
+        && !e.closest('.maplibregl-ctrl') && e.role !== 'status' && !(e.labels && e.labels.length) && !e.ariaLabel
         && !e.getAttribute('aria-labelledby') && !e.textContent.trim()).map(e => e.outerHTML.slice(0, 100))"""
     )
     assert nameless == []
@@ -317,3 +317,20 @@ def test_text_stands_out_and_everything_has_a_name(browser, server, scheme):
         low, high = sorted((luminance(text, "color"), luminance(behind, "backgroundColor")))
         assert (high + 0.05) / (low + 0.05) >= 4.5, (text, scheme)  # WCAG 2.2, 1.4.3
     next(pages, None)
+
+
+def test_a_token_is_asked_for_and_used_for_everything(browser, folder):
+    tiny.bundle(folder / "tiny")
+    told = {"token": "a-long-secret", "limits": {"patience": 300, "overview_patience": 300}}
+    with serving(scenes={"town": folder / "town.tif"}, models={"tiny": folder / "tiny"}, **told) as server:
+        pages = opened(browser, server)
+        tab = next(pages)
+        tab.expected.add("401")
+        tab.goto(tab.address)
+        for word in ("not-the-secret", "a-long-secret"):
+            tab.wait_for_selector("#token:not([hidden])")
+            tab.fill("#token input", word)
+            tab.click("#token button")
+        until(tab, SHOWN)
+        assert not tab.locator("#token").is_visible() and "secret" not in tab.url
+        next(pages, None)
