@@ -2,9 +2,9 @@
 
     python benchmarks/training.py [--recipe carto] [--rounds 5] [--json FILE]
 
-The reference step is U-Net-256 against PatchGAN 70, batch 1, fp32, BCE + 100 × L1. Arithmetic is counted by
-torch.utils.flop_counter (multiplications and additions, of networks and optimiser alike); the achieved FLOP/s are
-given as a share of those of one large matrix product of the same precision, measured in the same rounds.
+The reference step is U-Net-256 against PatchGAN 70, batches of 1 and of 4, fp32, BCE + 100 × L1. Arithmetic is
+counted by torch.utils.flop_counter (multiplications and additions, of networks and optimiser alike); the achieved
+FLOP/s are given as a share of those of one large matrix product of the same precision, measured in the same rounds.
 """
 
 import statistics
@@ -25,6 +25,9 @@ from sat2map.training.recipe import Recipe, load_recipe
 from sat2map.training.systems import build_players
 
 REFERENCE = "pix2pix reference, batch 1, fp32"
+REFERENCE_4 = (
+    "pix2pix reference, batch 4, fp32"  # images/s of large batches are higher: both are fair to ask for
+)
 MATRIX = 2048  # side of the matrix product
 
 
@@ -56,9 +59,9 @@ def recipe_step(recipe: Recipe, batch: int) -> Callable[[], object]:
     return lambda: system.step(given, total - 1, total)
 
 
-def reference_step() -> Callable[[], object]:
+def reference_step(batch: int) -> Callable[[], object]:
     """One step of the reference."""
-    players, given = Pix2pix.build(), random_batch(1, 256, 0)
+    players, given = Pix2pix.build(), random_batch(batch, 256, 0)
     source, target = given.source.contiguous(), given.target.contiguous()
     return lambda: players.step(source, target)
 
@@ -103,13 +106,14 @@ def main() -> None:
     sizes = sorted({1, recipe.data.batch})
     names = {f"{recipe.name}, batch {size}, {recipe.run.precision}": size for size in sizes}
     ours = [Contestant(name, size, recipe_step(recipe, size)) for name, size in names.items()]
-    steps = [*ours, Contestant(REFERENCE, 1, reference_step())]
+    theirs = {REFERENCE: 1, REFERENCE_4: 4}
+    steps = [*ours, *(Contestant(name, size, reference_step(size)) for name, size in theirs.items())]
     products = [Contestant(name, 1, matrix_product(kind)) for name, kind in precisions.items()]
     work = {
-        c.name: (gigaflop(c.run) / c.items, product if c.name != REFERENCE else "fp32 product") for c in steps
+        c.name: (gigaflop(c.run) / c.items, "fp32 product" if c.name in theirs else product) for c in steps
     }
     rates = interleaved([*steps, *products], options.rounds, options.seconds)
-    found = report_rates({c.name: rates[c.name] for c in steps}, "images/s", [REFERENCE])
+    found = report_rates({c.name: rates[c.name] for c in steps}, "images/s", list(theirs))
     finish(options.json, {"recipe": recipe.name, "training": found, "utilisation": utilisation(rates, work)})
 
 

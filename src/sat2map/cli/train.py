@@ -128,7 +128,7 @@ def train(
       sat2map train cyclegan --data imagery --data maps --run runs/unpaired
       sat2map train carto --data othercity --run runs/second --from runs/first/bundle
       sat2map train carto --print-config
-      torchrun --nproc-per-node=2 -m sat2map train carto --data maps --run runs/third
+      torchrun --nproc-per-node=2 -m -- sat2map train carto --data maps --run runs/third
     """
     from sat2map.training.recipe import load_recipe, override, to_yaml
 
