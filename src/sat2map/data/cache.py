@@ -2,8 +2,9 @@
 
 A cache is a folder named after the key of its set (`PairedSet.key`): names, file sizes, times of change, checksums. A
 set that changed has another key, so a stale cache is never opened. `content` names the same pixels wherever their
-files lie and whenever they were copied there: what a run is resumed with is compared by it. The pixels of all images of one side lie one
-behind the other in one flat file, whatever their sizes; opening maps the files and reads one small JSON.
+files lie and whenever they were copied there: what a run is resumed with is compared by it. The pixels of
+all images of one side lie one behind the other in one flat file, whatever their sizes; opening maps the files and reads
+one small JSON.
 """
 
 import hashlib
