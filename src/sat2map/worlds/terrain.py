@@ -11,6 +11,7 @@ from sat2map.worlds.chance import Dice, Floats, layered, noise
 Style = Literal["grid", "organic", "radial", "coastal"]
 STYLES: tuple[Style, ...] = get_args(Style)
 
+EMBANKMENT = 40.0  # metres that main junctions keep from rivers
 DRY = 12.0  # metres between a house or a street's axis and the shore
 
 
@@ -116,12 +117,13 @@ class Terrain:
         points = world.copy()
         for _ in range(6):
             depth = self.shore(points)
+            if (depth >= EMBANKMENT).all():
+                break
             step = 4.0
-            slope = np.stack(
-                [self.shore(points + np.array(way)) - depth for way in ((step, 0.0), (0.0, step))], -1
-            )
+            beside = self.shore(points[..., None, :] + np.array([(step, 0.0), (0.0, step)]))
+            slope = beside - depth[..., None]
             slope /= np.maximum(np.hypot(slope[..., 0], slope[..., 1]), 1e-9)[..., None]
-            points += slope * np.clip(40.0 - depth, 0, 40)[..., None]
+            points += slope * np.clip(EMBANKMENT - depth, 0, 40)[..., None]
         return points
 
     def density(self, world: Floats) -> Floats:
