@@ -109,8 +109,9 @@ def test_no_import_does_anything(blocked: bool) -> None:
     """Files, sockets, processes, environment, signal handlers, loggers and threads are as they were."""
     wanted = [name for name in names() if not (blocked and name.startswith(NEEDS_TRAIN_EXTRA))]
     # Other people's packages may do as they like: they are loaded before the watch begins.
-    warm = "numpy PIL.Image rasterio onnxruntime click rich.progress msgspec" + (
-        "" if blocked else " torch yaml safetensors.torch onnx scipy.ndimage torchmetrics tensorboard"
+    warm = (
+        "numpy PIL.Image rasterio onnxruntime click rich.progress msgspec urllib3 starlette.applications uvicorn"
+        + ("" if blocked else " torch yaml safetensors.torch onnx scipy.ndimage torchmetrics tensorboard")
     )
     source = f"""
 {BLOCK if blocked else ""}
