@@ -26,7 +26,8 @@ def batch() -> None:
     """Translate a region of many scenes, cell by cell, on one machine or a Ray cluster.
 
     A plan is a folder. It cuts the region into cells of one raster of the world (Web Mercator, at the zoom nearest to
-    what the model was trained at), which are computed in any order, by anyone, once. Kill it and run it again: what is
+    what the model was trained at), which are computed in any order, by anyone, once. The result of `batch` is PLAN with
+    one raster for each cell and product. Kill it and run it again: what is
     done stays done. The pixels are the same however the work is split.
 
     \b
@@ -90,7 +91,12 @@ def plan(sources: tuple[Path, ...], plan: Path, overwrite: bool, quiet: bool, **
 
     SOURCE is a GeoTIFF, a folder of them, or a STAC item collection (.json) whose assets lie on this disk. Where scenes
     overlap, the one named first is shown wherever it has a pixel. The same sources and options give the same plan,
-    byte for byte; its checksum is printed.
+    byte for byte; its checksum is printed. The result of `batch plan` is the folder PLAN.
+
+    \b
+    Examples:
+      sat2map batch plan scenes/ region/
+      sat2map batch plan best.tif others/ region/ --bbox 8.4,47.3,8.6,47.5
     """
     from sat2map.batch.planning import plan_batch
 
@@ -125,7 +131,13 @@ def run(plan: Path, engine: str, workers: int | None, address: str | None, gpus:
     """Compute what is missing.
 
     Cells that are done are checked and kept, so this command can be killed and run again at any time. A cell that
-    fails twice, or whose process dies twice, is put aside, and the others go on.
+    fails twice, or whose process dies twice, is put aside, and the others go on. The result of `batch run` is a raster
+    for each cell and product in PLAN/cells.
+
+    \b
+    Examples:
+      sat2map batch run region/ --workers 4
+      sat2map batch run region/ --engine ray --address 10.0.0.1:6379 --workers 32
     """
     from sat2map.batch.run import run_plan
 
@@ -154,7 +166,15 @@ def run(plan: Path, engine: str, workers: int | None, address: str | None, gpus:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.option("--prometheus", is_flag=True, help="As Prometheus text.")
 def status(plan: Path, as_json: bool, prometheus: bool) -> None:
-    """Say how far a plan is. May be asked while it runs, from any terminal."""
+    """Say how far a plan is. May be asked while it runs, from any terminal.
+
+    The result of `batch status` is a few lines: cells done, rate, time left, and what is in quarantine and why.
+
+    \b
+    Examples:
+      sat2map batch status region/
+      sat2map batch status region/ --prometheus
+    """
     from sat2map.batch.status import prometheus_text, status_of, table
 
     found = status_of(plan)
@@ -176,7 +196,13 @@ def merge(plan: Path, vectors: bool, tiles: bool, partial: bool, quiet: bool) ->
     """Make one thing of the cells, without copying them.
 
     Writes into PLAN: merged.vrt (and merged_classes.vrt …), which QGIS and GDAL open as one scene; merged.gti.fgb, an
-    index for GDAL's GTI driver; a STAC collection; with --vectors the layers of the whole region.
+    index for GDAL's GTI driver; a STAC collection; with --vectors the layers of the whole region. The result of
+    `batch merge` are these files; no raster is copied.
+
+    \b
+    Examples:
+      sat2map batch merge region/
+      sat2map batch merge region/ --tiles --vectors
     """
     from sat2map.batch.merge import merge_plan
 

@@ -12,9 +12,8 @@ from sat2map.grid import Window
 from sat2map.mercator import Tile
 from sat2map.palette import Palette
 from sat2map.scenes.blocks import BlockStore
-from sat2map.scenes.tiles import pyramid
 from sat2map.scenes.tiles.containers import Put
-from sat2map.scenes.tiles.pyramid import TilePixels
+from sat2map.scenes.tiles.pyramid import TilePixels, encode, enlarged, joined
 from sat2map.scenes.tiles.scene import MercatorScene
 
 UInt8 = npt.NDArray[np.uint8]
@@ -118,10 +117,10 @@ def _build(level: _Level, tile: Tile) -> dict[str, TilePixels] | None:
     else:
         children = [_build(level, child) for child in tile.children]
         for name in level.puts:
-            joined = pyramid.joined([child[name] if child else None for child in children], name)
-            if joined is None:
+            above = joined([child[name] if child else None for child in children], name)
+            if above is None:
                 return None
-            made[name] = joined
+            made[name] = above
     if least <= tile.z <= most:
         _put(level, tile, made)
     return made
@@ -132,11 +131,11 @@ def _enlarge(level: _Level, tile: Tile, made: Mapping[str, TilePixels], zoom: in
     factor = 1 << (zoom - tile.z)
     for row in range(factor):
         for col in range(factor):
-            parts = {name: pyramid.enlarged(part, factor, row, col) for name, part in made.items()}
+            parts = {name: enlarged(part, factor, row, col) for name, part in made.items()}
             if next(iter(parts.values())).valid.any():
                 _put(level, Tile(zoom, tile.x * factor + col, tile.y * factor + row), parts)
 
 
 def _put(level: _Level, tile: Tile, made: Mapping[str, TilePixels]) -> None:
     for name, put in level.puts.items():
-        put(tile.wrapped, pyramid.encode(made[name], name, level.finished.palette))
+        put(tile.wrapped, encode(made[name], name, level.finished.palette))

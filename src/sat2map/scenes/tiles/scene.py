@@ -20,9 +20,8 @@ from sat2map.scenes import raster
 from sat2map.scenes.blend import Blend
 from sat2map.scenes.crop import Crop
 from sat2map.scenes.resolution import choose
-from sat2map.scenes.tiles import pyramid
 from sat2map.scenes.tiles.opening import Opened
-from sat2map.scenes.tiles.pyramid import TilePixels
+from sat2map.scenes.tiles.pyramid import TilePixels, encode, enlarged, joined
 from sat2map.scenes.tiles.source import WorldSource
 from sat2map.scenes.tiles.surroundings import Surroundings
 from sat2map.scenes.translate import WINDOW, Work, check
@@ -125,17 +124,17 @@ class MercatorScene:
         if product == SOURCE:
             own = max(tile.z, self.zoom)  # the scene may have smaller pixels than the network sees
         if tile.z < own:
-            return pyramid.joined([self.tile(child, product) for child in tile.children], product)
+            return joined([self.tile(child, product) for child in tile.children], product)
         if tile.z > own:
             factor = 1 << (tile.z - own)
             above = self.tile(Tile(own, tile.x // factor, tile.y // factor), product)
-            return above and _not_empty(pyramid.enlarged(above, factor, tile.y % factor, tile.x % factor))
+            return above and _not_empty(enlarged(above, factor, tile.y % factor, tile.x % factor))
         return self._scene_tile(tile) if product == SOURCE else self._own_tile(tile, product)
 
     def png(self, tile: Tile, product: str = "colour") -> bytes | None:
         """Return a tile as a PNG file, None if nothing is there: the very bytes that a job writes."""
         found = self.tile(tile, product)
-        return found and pyramid.encode(found, product, self.card.palette)
+        return found and encode(found, product, self.card.palette)
 
     def _unwrapped(self, tile: Tile) -> Tile:
         """Return the tile with `x` beyond 180 degrees where the scene is."""
