@@ -62,7 +62,7 @@ def test_kills_under_load_harm_only_what_is_under_way(folder, tmp_path_factory):
             loads = [pool.submit(load, seed) for seed in range(4)]
             back = []
             for _ in range(KILLS):
-                time.sleep(0.2)
+                time.sleep(1.2)
                 worker = server.worker()
                 os.kill(worker, signal.SIGKILL)
                 while server.get("/readyz").status == 200 and server.worker() == worker:

@@ -25,8 +25,8 @@ class ServeLimits:
 
     # the worker
     start_timeout: float = 120.0  # seconds until it has opened models and scenes
-    backoff: tuple[float, float] = (0.1, 10.0)  # seconds before it is started anew: at first, and at most
-    settled: float = 30.0  # seconds of life after which the first of these counts again
+    backoff: tuple[float, float] = (0.1, 4.0)  # seconds before it is started anew: at first, and at most
+    settled: float = 1.0  # seconds of life after which the first of these counts again
 
     # connections
     connections: int = 1024
