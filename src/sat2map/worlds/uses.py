@@ -4,11 +4,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sat2map.worlds import building, greenery
-from sat2map.worlds.building import House
+from sat2map.worlds.building import House, halls, offices, perimeter, public, slabs, towers
+from sat2map.worlds.building import houses as detached
+from sat2map.worlds.building import rows as terraced
 from sat2map.worlds.chance import Dice, Floats, noise
 from sat2map.worlds.district import Block, District, Spur, spur_line
 from sat2map.worlds.footprints import distances, rims
+from sat2map.worlds.greenery import Area, car_park, outside, park_areas, pitch
 from sat2map.worlds.lots import PAVEMENT, Frame, Lots, frame_of, half_widths, rows_of_lots, strips
 from sat2map.worlds.shapes import (
     COURT,
@@ -49,7 +51,7 @@ class Built:
 
     lots: list[Floats] = field(default_factory=list)  # rings
     lot_uses: list[int] = field(default_factory=list)
-    grounds: list[greenery.Area] = field(default_factory=list)
+    grounds: list[Area] = field(default_factory=list)
     houses: list[House] = field(default_factory=list)
     trees: list[Floats] = field(default_factory=list)  # (n, 2)
     cars: list[Floats] = field(default_factory=list)  # (n, 4)
@@ -148,14 +150,14 @@ def use_block(
         case "estate" | "towers":
             built.whole(frame, use)
             built.grounds.append((GARDEN, frame.outline()))
-            built.houses += building.slabs(frame, dice) if use == "estate" else building.towers(frame, dice)
+            built.houses += slabs(frame, dice) if use == "estate" else towers(frame, dice)
         case "works" | "shops":
             _works(frame, use, dice, built)
         case "school":
             _school(frame, dice, built)
         case "car park":
             built.whole(frame, use)
-            grounds, cars = greenery.car_park(frame, dice)
+            grounds, cars = car_park(frame, dice)
             built.grounds += grounds
             built.cars.append(cars)
         case _:
@@ -175,10 +177,10 @@ def _built_up(
     lots, middle = rows_of_lots(frame, fronts, width, depth, dice)
     built.divide(lots, use)
     build = {
-        "homes": building.houses,
-        "terraces": building.rows,
-        "tenements": building.perimeter,
-        "offices": building.offices,
+        "homes": detached,
+        "terraces": terraced,
+        "tenements": perimeter,
+        "offices": offices,
     }[use]
     if len(lots):
         built.houses += build(lots, dice)
@@ -188,7 +190,7 @@ def _built_up(
 def _yard(middle: Frame, use: str, dice: Dice, built: Built) -> None:
     """The inside of a block: gardens, or a paved court, or cars."""
     if use in ("tenements", "offices") and min(middle.size) > 26 and dice.roll() < 0.5:
-        grounds, cars = greenery.car_park(middle.sub(0.08, 0.92, 0.08, 0.92), dice)
+        grounds, cars = car_park(middle.sub(0.08, 0.92, 0.08, 0.92), dice)
         built.grounds += grounds
         built.cars.append(cars)
     else:
@@ -203,13 +205,13 @@ def _works(frame: Frame, use: str, dice: Dice, built: Built) -> None:
         lower = dice.roll() < 0.5
         part = dice.between(0.4, 0.55)
         lot = frame.sub(0, 1, 0, part) if lower else frame.sub(0, 1, 1 - part, 1)
-        grounds, cars = greenery.car_park(lot.sub(0.03, 0.97, 0.04, 0.96), dice)
+        grounds, cars = car_park(lot.sub(0.03, 0.97, 0.04, 0.96), dice)
         built.grounds += grounds
         built.cars.append(cars)
         frame = frame.sub(0, 1, part, 1) if lower else frame.sub(0, 1, 0, 1 - part)
     lots = strips(frame, dice.between(38, 90), dice)
     built.divide(lots, use)
-    built.houses += building.halls(lots, dice)
+    built.houses += halls(lots, dice)
 
 
 def _school(frame: Frame, dice: Dice, built: Built) -> None:
@@ -219,10 +221,10 @@ def _school(frame: Frame, dice: Dice, built: Built) -> None:
     lengthwise = across > along
     one = frame.sub(0, 0.55, 0, 1) if lengthwise else frame.sub(0, 1, 0, 0.55)
     other = frame.sub(0.55, 1, 0, 1) if lengthwise else frame.sub(0, 1, 0.55, 1)
-    built.houses += building.public(one, dice)
-    field_ring = greenery.pitch(other, dice, 60, 38)
+    built.houses += public(one, dice)
+    field_ring = pitch(other, dice, 60, 38)
     if field_ring is None:
-        field_ring = greenery.pitch(other, dice, 28, 16)
+        field_ring = pitch(other, dice, 28, 16)
     if field_ring is not None:
         built.grounds.append((PITCH, field_ring))
 
@@ -233,10 +235,10 @@ def _open(frame: Frame, use: str, dice: Dice, built: Built) -> None:
     ground = {"park": PARK, "wood": WOOD, "plaza": PLAZA}[use]
     built.grounds.append((ground, frame.outline()))
     if use == "park":
-        areas = greenery.park_areas(frame, dice)
+        areas = park_areas(frame, dice)
         built.grounds += areas
         if min(frame.size) > 90 and dice.roll() < 0.5 and all(kind in (PARK, PATH) for kind, _ in areas):
-            built.houses += building.public(frame.sub(0.1, 0.5, 0.1, 0.5), dice)
+            built.houses += public(frame.sub(0.1, 0.5, 0.1, 0.5), dice)
 
 
 # Trees per hectare, and metres that they stay away from walls.
@@ -257,8 +259,8 @@ def _plant(terrain: Terrain, frame: Frame, use: str, houses: list[House], dice: 
     wanted = dice.rolls(3 * count) < 0.33 + (0.32 if use in ("park", "homes") else 0.15) * clump
     points = points[wanted]
     if houses:
-        points = points[greenery.outside(points, np.stack([house.quad for house in houses]), 1.5)]
+        points = points[outside(points, np.stack([house.quad for house in houses]), 1.5)]
     kept_clear = [ring for kind, ring in built.grounds if kind == PITCH]
     if kept_clear:
-        points = points[greenery.outside(points, np.stack(kept_clear), 1.0)]
+        points = points[outside(points, np.stack(kept_clear), 1.0)]
     built.trees.append(points)
