@@ -242,7 +242,8 @@ def two_ranks(words: list[str | Path], environment: dict[str, str]) -> list[tupl
 
 
 def entries(run: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    lines = map(json.loads, (run / "log.jsonl").read_text().splitlines())
+    return [{key: value for key, value in line.items() if key != "kind"} for line in lines]
 
 
 def assert_alike(run: Path, other: Path) -> None:
