@@ -23,7 +23,9 @@ def north_up(crs: str, left: float, top: float, size: float, height: int, width:
     """Return the place of a raster of square pixels whose top-left corner is at (left, top). Raises UnusableCrs."""
     from rasterio import Affine
 
-    return Place(crs=parse_crs(crs), transform=Affine(size, 0, left, 0, -size, top), height=height, width=width)
+    return Place(
+        crs=parse_crs(crs), transform=Affine(size, 0, left, 0, -size, top), height=height, width=width
+    )
 
 
 def units_of(crs: str) -> Units:
