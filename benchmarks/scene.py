@@ -41,7 +41,9 @@ def write_scene(path: Path, side: int, metres: float, filled: int | None = None)
     tile = 512
     places = [(row, col) for row in range(0, side, tile) for col in range(0, side, tile)]
     if filled is not None:
-        places = [places[at] for at in sorted(random.choice(len(places), filled, replace=False))]
+        places = [
+            places[at] for at in sorted(random.choice(len(places), min(filled, len(places)), replace=False))
+        ]
     with rasterio.open(
         path, "w", driver="GTiff", width=side, height=side, count=3, dtype="uint8", nodata=0, tiled=True,
         blockxsize=tile, blockysize=tile, compress="deflate", bigtiff="yes", sparse_ok=True,
