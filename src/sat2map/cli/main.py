@@ -44,7 +44,9 @@ VERBS: dict[str, Verb] = {
         "sat2map.cli.imagine:imagine", "Use", "a town that does not exist, or a paired data set of many"
     ),
     "batch": Verb(
-        "sat2map.cli.batch:batch", "Use", "a map of a whole region, cell by cell, on one machine or a Ray cluster"
+        "sat2map.cli.batch:batch",
+        "Use",
+        "a map of a whole region, cell by cell, on one machine or a Ray cluster",
     ),
     "info": Verb(
         "sat2map.cli.info:info", "Use", "a description of an image, a scene, a vector file, a model or a run"
@@ -54,7 +56,9 @@ VERBS: dict[str, Verb] = {
     ),
     "data": Verb("sat2map.cli.data:data", "Train", "a paired set: downloaded, imported or checked"),
     "collect": Verb(
-        "sat2map.cli.collect:collect", "Train", "geotagged photos and satellite views, filtered and looked through"
+        "sat2map.cli.collect:collect",
+        "Train",
+        "geotagged photos and satellite views, filtered and looked through",
     ),
     "train": Verb("sat2map.cli.train:train", "Train", "a run folder with checkpoints, samples and a report"),
     "export": Verb("sat2map.cli.train:export", "Train", "a model bundle that runs without torch"),

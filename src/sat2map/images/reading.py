@@ -40,9 +40,7 @@ def decode_image(data: bytes, limits: Limits = DEFAULT_LIMITS, name: str = "the 
     return over_white(_decode(data, limits, name))
 
 
-def decode_image_with_alpha(
-    data: bytes, limits: Limits = DEFAULT_LIMITS, name: str = "the image"
-) -> Pixels:
+def decode_image_with_alpha(data: bytes, limits: Limits = DEFAULT_LIMITS, name: str = "the image") -> Pixels:
     """Return the bytes of an image file as `read_image_with_alpha` does; `name` is what messages call it."""
     return _decode(data, limits, name)
 

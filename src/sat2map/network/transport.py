@@ -194,7 +194,10 @@ class Transport:
         key = (*address.origin, place)
         if key not in self._local.pools:
             if place:
-                tls = {"ssl_context": self._tls, "server_hostname": address.host}  # what the certificate is for
+                tls = {
+                    "ssl_context": self._tls,
+                    "server_hostname": address.host,
+                }  # what the certificate is for
                 options = tls if address.scheme == "https" else {}
                 self._local.pools[key] = self._local.classes[address.scheme](place, address.port, **options)
             else:
