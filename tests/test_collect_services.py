@@ -269,6 +269,9 @@ def test_the_token_is_in_no_file_no_log_no_error_and_goes_to_the_api_alone(
     tmp_path, monkeypatch, caplog, capfd
 ):
     monkeypatch.setenv("VK_TOKEN", TOKEN)
+    clock = badnet.FakeClock()  # a server that is gone is asked again for minutes
+    monkeypatch.setattr("sat2map.network.client.Clock", lambda: clock)
+    monkeypatch.setattr("sat2map.collect.services.asking.Clock", lambda: clock)
     caplog.set_level(logging.DEBUG)
     service = Vk(shots(25, BOX), token=TOKEN)
     arguments = ["--bbox", ",".join(map(str, BOX)), "--rate", "500"]
