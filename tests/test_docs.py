@@ -15,7 +15,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 README = (ROOT / "README.md").read_text("utf-8")
 
 
-ROUTES = ("tiles", "tilejson", "wmts", "jobs", "towns")  # of the server
+ROUTES = ("tiles", "tilejson", "wmts", "jobs", "towns", "extract")  # of the server
 
 
 def commands(name: str) -> list[str]:

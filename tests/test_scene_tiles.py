@@ -165,7 +165,7 @@ def test_killed_at_random_moments_a_folder_of_tiles_is_that_of_an_undisturbed_jo
     out.parent.mkdir()
     translate_to_tiles(model(), scene, whole, "xyz", SceneOptions(zoom=(15, 17), window=256, jobs=1))
     rng, kills = random.Random(8), 0
-    for last in (0.3, 0.8, 1.5, 3.0, 120):
+    for last in (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 120):
         job = subprocess.Popen(
             [sys.executable, "-c", JOB, str(tests), str(scene), str(out)],
             env={**os.environ, "PYTHONPATH": str(tests.parent / "src"), "OMP_NUM_THREADS": "1"},

@@ -8,6 +8,7 @@ that 99 % of held-out cells stay below. Nearest-neighbour distance as a test of 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -157,6 +158,7 @@ def _log_detail(grey: Floats) -> float:
     return float(np.log(mean + _FLOOR))
 
 
+@lru_cache(maxsize=4)  # its table of nearest colours takes most of a second to make
 def _palette(colours: tuple[Colour, ...]) -> Palette | None:
     return Palette(colours, (0,) * len(colours), ("map",)) if colours else None
 
