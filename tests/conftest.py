@@ -3,12 +3,19 @@
 import importlib
 import os
 import pathlib
+import signal
 import sys
 from types import ModuleType
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C as at a terminal: shells start background jobs with the signal ignored, and children inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
