@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from sat2map import storage
-from sat2map.card import UNBOUNDED, Asset, Metrics, ModelCard, Training, from_stac, to_stac
+from sat2map.card import UNBOUNDED, Asset, Ground, Metrics, ModelCard, Training, from_stac, to_stac
 from sat2map.errors import BadBundle, FileMissing, OutputExists, UnknownModel
 
 __all__ = [
@@ -137,7 +137,14 @@ def find(id_or_dir: str | Path = DEFAULT) -> Bundle:
 
 def readme(card: ModelCard) -> str:
     """Return the model card for people, in Markdown."""
-    what = {"sat2map": "satellite or aerial imagery to street map", "map2sat": "street map to imagery"}
+    what = {
+        "sat2map": "satellite or aerial imagery to street map",
+        "map2sat": "street map to imagery",
+        "sat2view": "satellite or aerial imagery to the view from the ground",
+    }
+    command = "sat2map translate IMAGE.png MAP.png"
+    if card.ground:
+        command = "sat2map view LON,LAT VIEW.png --scene SCENE.tif"
     seams = {
         "exact": f"None: pixels depend on at most {card.receptive_radius} px around them, and {card.halo} px are read.",
         "blend": "Overlapping windows are blended: the network takes statistics of its window.",
@@ -147,7 +154,7 @@ def readme(card: ModelCard) -> str:
         "Task": what[card.direction],
         "Network": f"{card.architecture}, {card.parameter_count / 1e6:.2f} million parameters",
         "Input": f"RGB at about {card.metres_per_pixel:g} m per pixel",
-        "Seams": seams[card.windowing],
+        **({"Picture": _picture(card.ground)} if card.ground else {"Seams": seams[card.windowing]}),
         "Training data": f"{training.data}, {training.pairs} pairs ({training.licence})",
         "Training": f"{training.images_seen:,} images seen in {training.hours:.1f} hours",
         "Versions": ", ".join(f"{name} {version}" for name, version in training.versions.items()),
@@ -158,7 +165,7 @@ def readme(card: ModelCard) -> str:
         f"# {card.title}",
         "\n".join(["| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in facts.items())]),
     ]
-    parts += ["## Use", f"```\nsat2map translate IMAGE.png MAP.png --model {card.id}\n```",
+    parts += ["## Use", f"```\n{command} --model {card.id}\n```",
               "For a model that is not shipped, give the folder of this file instead of the id."]  # fmt: skip
     if card.palette:
         names = (card.palette.names[number] for number in card.palette.classes)
@@ -169,6 +176,19 @@ def readme(card: ModelCard) -> str:
     if card.limits:
         parts += ["## Limits", "\n".join(f"- {sentence}" for sentence in card.limits)]
     return "\n\n".join(parts) + "\n"
+
+
+def _picture(ground: Ground) -> str:
+    """Return what a ground-view model is shown and draws, in words."""
+    shape = "all around" if ground.field == 360 else f"{ground.field:g} degrees wide"
+    shown = f"a satellite crop of {ground.side} px"
+    if ground.heights:
+        planes = ", ".join(f"{height:g}" for height in ground.heights)
+        shown += f", projected outside the graph onto level planes at {planes} m"
+    return (
+        f"{ground.width} x {ground.height} px, {shape}, seen from {ground.eye:g} m, horizon at {ground.horizon:.0%} "
+        f"of the height from the top; from {shown}"
+    )
 
 
 def _table(metrics: Metrics) -> str:

@@ -46,19 +46,52 @@ class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     baselines: dict[str, dict[str, float]] = {}  # blank, copy, … -> the same figures
 
 
+class Ground(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a ground-view model is shown, and the picture that it draws. `views/` has the geometry."""
+
+    route: Literal[
+        "latent", "projected"
+    ]  # shown the satellite crop itself, or the crop as projected into the picture (views/projection.py)
+    height: int  # px of the picture
+    width: int
+    field: float  # degrees from its left to its right; 360: a panorama
+    horizon: float = 0.5  # where the horizon lies, as a share of the height from the top
+    eye: float = 1.7  # metres above the ground
+    heights: tuple[float, ...] = ()  # projected: metres of the planes, three channels of the input each
+    side: int  # px of the square satellite crop, the standing point in its middle
+    turned: bool = True  # latent: the crop is turned so that the heading is up; False: north is
+    stand: float = 0.5  # latent: where in the crop one stands, as a share of its height from the top
+
+    def wrong(self) -> list[str]:
+        """Say what cannot be; an empty list for sound facts."""
+        checks = {
+            f"a picture of {self.width} x {self.height} px": min(self.width, self.height) >= 8
+            and max(self.width, self.height) <= 4096,
+            f"a field of {self.field} degrees": 1 <= self.field < 170 or self.field == 360,
+            f"a horizon at {self.horizon} of the height": 0 <= self.horizon <= 1,
+            f"an eye at {self.eye} m": 0.1 <= self.eye <= 1000,
+            f"a crop of {self.side} px": 8 <= self.side <= 4096,
+            f"planes at {self.heights} m": (self.route == "projected") == bool(self.heights)
+            and all(0 <= low < 1000 and low != self.eye for low in self.heights),
+            f"a standing point at {self.stand}": 0 <= self.stand <= 1,
+        }
+        return [f"{text} cannot be" for text, sound in checks.items() if not sound]
+
+
 class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that is to be known about a model in order to use, judge and rebuild it."""
 
     id: str  # [a-z0-9][a-z0-9_-]*, at most 64 characters
     title: str
-    direction: Literal["sat2map", "map2sat"]
+    direction: Literal["sat2map", "map2sat", "sat2view"]
     kind: Literal["palette", "rgb"]  # what the network predicts: probabilities over a palette, or colours
     architecture: str  # name of the network
     parameters: dict[str, Any]  # what rebuilds it: keyword arguments, JSON values only
     parameter_count: int
     metres_per_pixel: float  # of the training imagery
     palette: Palette | None = None  # palette models only
-    bands: int = 3  # red, green, blue
+    ground: Ground | None = None  # direction sat2view only
+    bands: int = 3  # red, green, blue; of each plane, for projected ground views
     scaling: str = "uint8 0-255 -> -1 ... 1, inside the graph"
     stride: int  # px; windows start at multiples of it
     receptive_radius: int  # px beyond a stride-aligned square that it depends on; -1: the whole window
@@ -85,7 +118,10 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         radius, patch = self.receptive_radius, self.cell + 2 * self.halo
         checks = {
             "an id has 1 to 64 of a-z 0-9 _ - and starts with a letter or digit": ID.fullmatch(self.id),
-            f"{self.bands} bands; pictures have 3": self.bands == 3,
+            "ground facts belong to direction 'sat2view' and to no other": (self.direction == "sat2view")
+            == (self.ground is not None),
+            f"{self.bands} bands; pictures have 3, projected ones 3 for each plane": self.bands
+            == 3 * (len(self.ground.heights) if self.ground and self.ground.heights else 1),
             "a palette belongs to kind 'palette' and to no other": (self.kind == "palette")
             == (self.palette is not None),
             f"stride {self.stride} and cell {self.cell} must be positive": self.stride > 0 < self.cell,
@@ -94,7 +130,8 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             f"{self.metres_per_pixel} metres per pixel must be positive": self.metres_per_pixel > 0,
         }
         wrong = [text for text, sound in checks.items() if not sound]
-        if wrong:
+        wrong += self.ground.wrong() if self.ground else []
+        if wrong or self.ground:  # a ground view is one picture: there are no cells
             return wrong
         if self.windowing == "blend":
             if 2 * self.halo > self.cell:
@@ -112,6 +149,15 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     def patch(self) -> int:
         """Side of what the network is given for one cell, in pixels."""
         return self.cell + 2 * self.halo
+
+
+def shown_sides(card: ModelCard) -> tuple[int, int]:
+    """Return height and width of what the network is given at a time, in pixels."""
+    if card.ground is None:
+        return card.patch, card.patch
+    if card.ground.route == "projected":
+        return card.ground.height, card.ground.width
+    return card.ground.side, card.ground.side
 
 
 class Asset(NamedTuple):
@@ -201,7 +247,7 @@ def _mlm(card: ModelCard) -> dict[str, Any]:
                 "description": f"RGB at {card.metres_per_pixel:g} m per pixel; {card.scaling}",
                 "bands": [],
                 "input": {
-                    "shape": [-1, card.patch, card.patch, card.bands],
+                    "shape": [-1, *shown_sides(card), card.bands],
                     "dim_order": ["batch", "height", "width", "channel"],
                     "data_type": "uint8",
                 },
