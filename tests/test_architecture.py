@@ -36,6 +36,7 @@ FLOORS = {
     "collect": 2,
     "models": 2,
     "losses": 2,
+    "views": 2,
     "demo": 3,
     "evaluation": 3,
     "training": 3,
@@ -57,6 +58,7 @@ BESIDE = {
     "slider": {"palette"},
     "worlds": {"palette", "scenes"},
     "scenes": {"slider", "palette", "familiar", "card", "bundle", "runtime"},
+    "views": {"collect", "data"},  # imagery around a place, and sets of true photos
     "training": {"evaluation"},  # figures on the development split while a run goes on
 }
 PACKAGE_DATA = {"bundles", "recipes", "samples"}  # no code in there
