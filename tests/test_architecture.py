@@ -38,6 +38,7 @@ FLOORS = {
     "losses": 2,
     "views": 2,
     "demo": 3,
+    "tour": 3,
     "evaluation": 3,
     "training": 3,
     "serve": 4,
@@ -59,6 +60,7 @@ BESIDE = {
     "worlds": {"palette", "scenes"},
     "scenes": {"slider", "palette", "familiar", "card", "bundle", "runtime"},
     "views": {"collect", "data"},  # imagery around a place, and sets of true photos
+    "tour": {"evaluation"},  # how well the way back agrees
     "training": {"evaluation"},  # figures on the development split while a run goes on
 }
 PACKAGE_DATA = {"bundles", "recipes", "samples"}  # no code in there

@@ -11,6 +11,7 @@ from sat2map.cli.progress import progress
 
 FOR_PAIRS = ("pairs", "tile", "val", "views", "resume")
 FOR_TOWN = ("size", "place")
+FOR_TOUR = ("tour", "size", "model", "back")
 FOR_SKETCH = ("sketch", "smooth")
 
 
@@ -58,7 +59,7 @@ class LonLat(click.ParamType[tuple[float, float]]):
     default=900.0,
     show_default=True,
     metavar="METRES",
-    help="Town: side of the square shown.",
+    help="Town, tour: side of the square shown.",
 )
 @click.option(
     "--at",
@@ -80,6 +81,18 @@ class LonLat(click.ParamType[tuple[float, float]]):
     help="Pairs: share for validation, by worlds.",
 )
 @click.option("--views", is_flag=True, help="Pairs: also what is seen from a street in each tile.")
+@click.option(
+    "--tour", type=click.IntRange(1), metavar="N",
+    help="Show N towns, of the seeds from --seed on: map, imagery made of it, map made of that.",
+)  # fmt: skip
+@click.option(
+    "--model", default="carto-reverse", show_default=True, metavar="ID|DIR",
+    help="Tour: model that makes imagery of maps.",
+)  # fmt: skip
+@click.option(
+    "--back", default="carto", show_default=True, metavar="ID|DIR",
+    help="Tour: model that makes maps of imagery.",
+)  # fmt: skip
 @click.option(
     "--from-sketch", "sketch", type=click.Path(path_type=Path), metavar="FILE",
     help="Clean up this drawn or foreign map instead; OUT is an image.",
@@ -108,6 +121,9 @@ def imagine(
     With --pairs, OUT is a data set that `train`, `evaluate` and `data check` read: the tiles of many small worlds, none
     of which is in both splits. After a kill, --resume goes on.
 
+    With --tour, OUT is a folder with one page: for each of N towns its map, the imagery that a model makes of the map,
+    and the map that another model makes of the imagery.
+
     With --from-sketch, OUT is the cleaned map: colours become those of the `maps` style, specks vanish, streets become
     even lines.
 
@@ -117,12 +133,15 @@ def imagine(
       sat2map imagine bay --seed 3 --style coastal --size 1800 --density 0.8
       sat2map imagine berlin --seed 1 --style radial --at 13.4,52.5
       sat2map imagine pairs --pairs 1000 --views -j 4
+      sat2map imagine tour --tour 12
       sat2map imagine clean.png --from-sketch drawing.jpg
     """
     jobs = jobs or os.cpu_count() or 1
     _refuse_mixtures(ctx, options)
     if options["sketch"]:
         summary = _sketch(out, options)
+    elif options["tour"]:
+        summary = _tour(out, options, jobs, quiet)
     elif options["pairs"]:
         summary = _pairs(out, options, jobs, quiet)
     else:
@@ -141,9 +160,11 @@ def _refuse_mixtures(ctx: click.Context, options: dict[str, Any]) -> None:
     own: tuple[str, ...] = FOR_TOWN
     if options["sketch"]:
         kind, own = "a sketch", FOR_SKETCH
+    elif options["tour"]:
+        kind, own = "a tour", FOR_TOUR
     elif options["pairs"]:
         kind, own = "pairs", FOR_PAIRS
-    others = {*FOR_PAIRS, *FOR_TOWN, *FOR_SKETCH} - {*own}
+    others = {*FOR_PAIRS, *FOR_TOWN, *FOR_TOUR, *FOR_SKETCH} - {*own}
     if options["sketch"]:
         others |= {"seed", "style", "density", "water", "green"}
     for parameter in ctx.command.params:
@@ -170,6 +191,25 @@ def _town(out: Path, options: dict[str, Any], jobs: int, quiet: bool) -> dict[st
         "notices": notices,
         "text": f"{out}/index.html",
     }
+
+
+def _tour(out: Path, options: dict[str, Any], jobs: int, quiet: bool) -> dict[str, Any]:
+    from sat2map.runtime import open_translator
+    from sat2map.tour import write_tour
+    from sat2map.worlds import STYLES, Town
+
+    given = {name: options[name] for name in ("density", "water", "green") if options[name] is not None}
+    seeds = range(options["seed"], options["seed"] + options["tour"])
+    towns = [Town(seed, options["style"] or STYLES[seed % len(STYLES)], **given) for seed in seeds]
+    painter, mapper = open_translator(options["model"]), open_translator(options["back"])
+    with progress("touring", quiet=quiet) as report:
+        figures = write_tour(
+            out, towns, painter, mapper, options["size"], options["gsd"], jobs, report,
+            overwrite=options["overwrite"],
+        )  # fmt: skip
+    said = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
+    text = f"{out}/index.html: {len(towns)} towns; second map against first: {said}"
+    return {"written": str(out), "towns": len(towns), "figures": figures, "text": text}
 
 
 def _pairs(out: Path, options: dict[str, Any], jobs: int, quiet: bool) -> dict[str, Any]:
