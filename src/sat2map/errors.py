@@ -95,7 +95,11 @@ class BadDataset(Sat2MapError):
 
 
 class DownloadFailed(Sat2MapError):
-    """A download did not arrive whole, or not with the expected checksum."""
+    """A download did not arrive whole, or not with the expected checksum. `wait`: seconds that the server asks for."""
+
+    def __init__(self, what: str, remedy: str, wait: float | None = None) -> None:
+        super().__init__(what, remedy)
+        self.wait = wait
 
 
 class UnsafeArchive(Sat2MapError):

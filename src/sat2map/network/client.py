@@ -156,7 +156,9 @@ class Client:
                 why = f"{shown}: {fault}"
                 if fault.wait is not None and fault.wait > self.limits.longest_wait:
                     raise DownloadFailed(
-                        f"{why}; the server asks to wait {fault.wait:.0f} s", "Try again after that time"
+                        f"{why}; the server asks to wait {fault.wait:.0f} s",
+                        "Try again after that time",
+                        fault.wait,
                     ) from None
                 if fault.wait is not None:
                     pace.hold(fault.wait)

@@ -38,7 +38,12 @@ class SceneOptions:
 def digest(key: Mapping[str, Any]) -> str:
     """Return what tells jobs with different results apart, as 64 hexadecimal digits."""
     content = {**key, "scene": [key["scene"][0], key["scene"][2]], "window": None}  # neither changes a pixel
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return hashed(content)
+
+
+def hashed(facts: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of JSON values."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def key_of(card: ModelCard, source: Path, options: SceneOptions, checksum: str) -> dict[str, Any]:
@@ -48,12 +53,16 @@ def key_of(card: ModelCard, source: Path, options: SceneOptions, checksum: str) 
         head = file.read(_IDENTITY)
         file.seek(max(status.st_size - _IDENTITY, 0))
         ends = hashlib.sha256(head + file.read(_IDENTITY)).hexdigest()
+    return {"scene": [status.st_size, status.st_mtime_ns, ends], **made_key(card, options, checksum)}
+
+
+def made_key(card: ModelCard, options: SceneOptions, checksum: str) -> dict[str, Any]:
+    """Return what the pixels depend on besides the scene."""
     chosen = asdict(options)
     for without in ("jobs", "overwrite", "resume", "creation", "preview"):
         del chosen[without]
     return {
         "sat2map": sat2map.__version__,
-        "scene": [status.st_size, status.st_mtime_ns, ends],
         "model": card.id,
         "checksum": checksum,
         "card": [card.metres_per_pixel, card.cell, card.halo],

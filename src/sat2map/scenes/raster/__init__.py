@@ -15,6 +15,7 @@ from sat2map.scenes.raster.origin import origin_of
 from sat2map.scenes.raster.place import Place, label_of, metres_per_pixel, pixels_at, wkt_of
 from sat2map.scenes.raster.reading import RasterSource
 from sat2map.scenes.raster.scaling import Scale
+from sat2map.scenes.raster.sparse import in_part
 from sat2map.scenes.raster.tiling import BLOCK, extent, on_tiles
 from sat2map.scenes.raster.warping import parse_crs, warped
 from sat2map.scenes.raster.writing import CREATION_KEYS, Layer, Piece, finalise, write_plain
@@ -33,6 +34,7 @@ __all__ = [
     "box_in",
     "extent",
     "finalise",
+    "in_part",
     "is_tiff",
     "label_of",
     "many_open",

@@ -71,7 +71,7 @@ def write_plain(
         }
         for window, products, valid in pieces:
             for name, file in files.items():
-                _write_piece(file, window, products[name], valid if masked else None)
+                write_piece(file, window, products[name], valid if masked else None)
 
 
 @contextlib.contextmanager
@@ -81,13 +81,13 @@ def _plain_file(path: Path, layer: Layer, place: Place) -> Iterator[Any]:
 
     with storage.replacing(path, overwrite=True) as draft:
         with without_warnings():
-            file = rasterio.open(draft, "w", **_profile(layer, place))
+            file = rasterio.open(draft, "w", **profile_of(layer, place))
         with file:
-            _describe(file, layer, place)
+            describe(file, layer, place)
             yield file
 
 
-def _profile(layer: Layer, place: Place) -> dict[str, Any]:
+def profile_of(layer: Layer, place: Place) -> dict[str, Any]:
     """Return what rasterio needs to create the plain file."""
     profile = {
         "driver": "GTiff",
@@ -117,7 +117,8 @@ def _profile(layer: Layer, place: Place) -> dict[str, Any]:
     return profile
 
 
-def _describe(file: Any, layer: Layer, place: Place) -> None:
+def describe(file: Any, layer: Layer, place: Place) -> None:
+    """Write into an empty dataset what is known of it besides pixels."""
     if place.gcps:
         file.gcps = (list(place.gcps), place.crs)
     if place.rpcs is not None:
@@ -130,7 +131,8 @@ def _describe(file: Any, layer: Layer, place: Place) -> None:
         file.write_colormap(1, {number: (*colour, 255) for number, colour in enumerate(layer.colours)})
 
 
-def _write_piece(file: Any, window: Window, pixels: UInt8, valid: Bool | None) -> None:
+def write_piece(file: Any, window: Window, pixels: UInt8, valid: Bool | None) -> None:
+    """Write a window, (H, W) or (H, W, 3), and with `valid` the mask as well."""
     from rasterio.windows import Window as Rectangle
 
     place = Rectangle(window.col, window.row, window.width, window.height)

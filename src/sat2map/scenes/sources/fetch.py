@@ -1,6 +1,6 @@
 """Tiles of a cover from their source into a store, a few at a time, and from there into a mosaic."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import Any
@@ -80,22 +80,31 @@ def _rescue(under_way: Mapping[Future[bytes | None], Place], store: TileStore) -
 
 def write_mosaic(cover: Cover, store: TileStore, tags: Mapping[str, str]) -> None:
     """Put the tiles together as a GeoTIFF with a mask, piece by piece, so that memory does not grow with the area."""
-    box = cover.level.bounds(cover.window)
-    place = raster.north_up(
-        cover.level.crs, box.left, box.top, cover.level.size, cover.window.height, cover.window.width
-    )
+    place = place_of(cover)
     layer = raster.Layer("colour", tags)
-    raster.write_plain({"colour": store.mosaic}, {"colour": layer}, place, _pieces(cover, store), masked=True)
+    whole = Window(0, 0, cover.window.height, cover.window.width)
+    written = pieces(cover, whole.parts(_PIECE), store.read)
+    raster.write_plain({"colour": store.mosaic}, {"colour": layer}, place, written, masked=True)
     store.note_mosaic()
 
 
-def _pieces(cover: Cover, store: TileStore) -> Iterator[raster.Piece]:
-    whole = Window(0, 0, cover.window.height, cover.window.width)
-    for part in whole.parts(_PIECE):
+def place_of(cover: Cover) -> raster.Place:
+    """Return where the pixels of a cover lie on the ground."""
+    box = cover.level.bounds(cover.window)
+    return raster.north_up(
+        cover.level.crs, box.left, box.top, cover.level.size, cover.window.height, cover.window.width
+    )
+
+
+def pieces(
+    cover: Cover, parts: Iterable[Window], read: Callable[[Place], bytes | None]
+) -> Iterator[raster.Piece]:
+    """Yield parts of a cover (windows from its first pixel) with the pixels of the tiles that `read` returns."""
+    for part in parts:
         pixels = np.zeros((part.height, part.width, 3), np.uint8)
         valid = np.zeros((part.height, part.width), np.bool_)
         for place in cover.touching(part):
-            data = store.read(place)
+            data = read(place)
             if data is not None:
                 _paste(pixels, valid, part, cover.pixels(place), decoded(data))
         yield part, {"colour": pixels}, valid

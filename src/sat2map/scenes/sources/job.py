@@ -5,7 +5,7 @@ import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sat2map import mercator, storage
@@ -49,9 +49,15 @@ class TileSource:
     """A source that was looked at. `address` is what the user gave, tokens not filled in."""
 
     def __init__(
-        self, address: str, options: TileOptions, *, clock: Clock | None = None, resolver: Resolver = resolve
+        self,
+        address: str,
+        options: TileOptions,
+        *,
+        clock: Clock | None = None,
+        resolver: Resolver = resolve,
+        document: bytes = b"",
     ) -> None:
-        """Fetch the document that describes the source, if there is one.
+        """Fetch the document that describes the source, if there is one and it is not given.
 
         Raises BadAddress, BadTileSource, DownloadFailed; FileMissing for a placeholder that is not there.
         """
@@ -61,7 +67,8 @@ class TileSource:
         self._homes = Template.parse(address).homes if is_template(address) else [address]
         filled = [self.secrets.fill(home, in_url=True) for home in self._homes]
         self._rules = HostRules(filled, options.allow_hosts, resolver=resolver)
-        self._placeholders = frozenset(_checksum(path) for path in options.placeholders)
+        self.placeholders = frozenset(_checksum(path) for path in options.placeholders)
+        self.document = document
         self.layer = self._described()
         for home in self.layer.template.homes:
             self._rules.check(Address.parse(home))
@@ -78,28 +85,30 @@ class TileSource:
             side = tile or (512 if template.is_double else mercator.TILE)
             levels = tuple(web_level(zoom, side) for zoom in range(mercator.MOST_ZOOM + 1))
             return TileLayer(self.shown, template, levels)
-        with self._client(Budget(requests=20)) as client:
-            reply = client.get(self.address, kinds=_DOCUMENT)
-        body = reply.body.lstrip(b"\xef\xbb\xbf \t\r\n")
+        if not self.document:
+            with self.client(Budget(requests=20)) as client:
+                self.document = client.get(self.address, kinds=_DOCUMENT).body
+        body = self.document.lstrip(b"\xef\xbb\xbf \t\r\n")
         if body.startswith(b"{"):
             return tilejson.parse(body, self.shown, tile)
         if body.startswith(b"<"):
             wanted = wmts.Wanted(
                 self.options.layer, self.options.matrix_set, self.options.style, self.options.image_format
             )
-            return wmts.parse(reply.body, self.address, self.shown, wanted)
+            return wmts.parse(self.document, self.address, self.shown, wanted)
         raise BadTileSource(
             f"{self.shown} is neither a template nor TileJSON nor WMTS capabilities",
             "Give a template like https://host/{z}/{x}/{y}.png, or the address of such a document",
         )
 
-    def _client(self, budget: Budget) -> Client:
+    def client(self, budget: Budget, limits: Limits | None = None) -> Client:
+        """Return a client that may ask the hosts of this source, with the user's tokens; `limits` but for the rate."""
         return Client(
             self._rules,
             secrets=self.secrets,
             headers=dict(self.options.headers),
             homes=self._homes,
-            limits=Limits(rate=self.options.rate),
+            limits=replace(limits or Limits(), rate=self.options.rate),
             cache=Cache(cache_folder()) if self.options.cache else None,
             budget=budget,
             clock=self._clock,
@@ -125,11 +134,11 @@ class TileSource:
             storage.refuse_existing(out, overwrite=overwrite)
         with storage.locked(store.folder):
             with contextlib.ExitStack() as stack:
-                store.begin(self._key(cover), resume=resume, overwrite=overwrite)
+                store.begin(self.key(cover), resume=resume, overwrite=overwrite)
                 stack.callback(store.remove_if_empty)
                 if not store.has_mosaic():
                     self._fetch(cover, store, on_progress)
-                    write_mosaic(cover, store, self._tags(cover))
+                    write_mosaic(cover, store, self.tags(cover))
             yield store.mosaic
         store.remove()
 
@@ -137,10 +146,10 @@ class TileSource:
         most = self.options.max_tiles
         budget = Budget(2 * most + 100, most * _TILE_BYTES, store.spent)
         try:
-            with self._client(budget) as client:
+            with self.client(budget) as client:
                 fetch(
                     client, self.layer.template, cover, store,
-                    placeholders=self._placeholders, on_progress=on_progress,
+                    placeholders=self.placeholders, on_progress=on_progress,
                 )  # fmt: skip
         except DownloadFailed as error:
             raise DownloadFailed(
@@ -148,7 +157,7 @@ class TileSource:
                 f"{error.remedy.rstrip('.')}. To go on, give the command again with --resume",
             ) from None
 
-    def _key(self, cover: Cover) -> dict[str, object]:
+    def key(self, cover: Cover) -> dict[str, object]:
         """Return what tells jobs apart, without secrets."""
         level = cover.level
         templates = "\n".join(self.secrets.mask(text) for text in self.layer.template.alternatives)
@@ -158,10 +167,10 @@ class TileSource:
             "layer": self.layer.name,
             "level": [level.label, level.crs, level.left, level.top, level.size, level.tile_width],
             "window": list(cover.window),
-            "placeholders": sorted(self._placeholders),
+            "placeholders": sorted(self.placeholders),
         }
 
-    def _tags(self, cover: Cover) -> dict[str, str]:
+    def tags(self, cover: Cover) -> dict[str, str]:
         """Return where the pixels come from, as tags of a TIFF."""
         attribution = self.options.attribution or self.layer.attribution
         tags = {

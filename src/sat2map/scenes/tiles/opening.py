@@ -3,7 +3,7 @@
 import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 from sat2map import mercator
@@ -53,12 +53,12 @@ class Opened:
         return [(window, self._warped(window, zoom)) for window in windows if window.area]
 
     def _warped(self, window: Window, zoom: int) -> raster.RasterSource:
-        shrinks = self.size < mercator.ground_size(zoom, self.latitude)
         with self.lock:
-            vrt = self._stack.enter_context(
-                raster.on_tiles(
-                    self._dataset, window, zoom, self._read.get("nodata"), self._limits, shrinks=shrinks
-                )
-            )
+            vrt = self._stack.enter_context(self._on_tiles(self._dataset, window, zoom))
             like = {key: value for key, value in self._read.items() if key != "scale"}
             return raster.RasterSource(vrt, self._name, self._bands, like=self.pixels, **like)
+
+    def _on_tiles(self, dataset: Any, window: Window, zoom: int) -> AbstractContextManager[Any]:
+        """Return what opens a dataset on the grid of this scene in a window of the world."""
+        shrinks = self.size < mercator.ground_size(zoom, self.latitude)
+        return raster.on_tiles(dataset, window, zoom, self._read.get("nodata"), self._limits, shrinks=shrinks)

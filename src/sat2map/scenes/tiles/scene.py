@@ -168,6 +168,15 @@ class MercatorScene:
         inside = window._replace(row=window.row - source.region.row, col=window.col - source.region.col)
         return _not_empty(TilePixels(source.read(inside), source.valid(inside)))
 
+    def seen(self, row: int, col: int) -> Window:
+        """Return what the network is shown for a cell: a window of the region of the scene at its zoom."""
+        inside = Window(
+            row * self.side - self.region.row, col * self.side - self.region.col, self.side, self.side
+        )
+        needed = self._work.painter.needs(Block(inside.row // self.side, inside.col // self.side, 1, 1))
+        around = self.grid.pixels(needed).grown(self.grid.halo)
+        return around.clipped(self.region.height, self.region.width)
+
     def _compute(self, row: int, col: int) -> Cell | None:
         window = Window(row * self.side, col * self.side, self.side, self.side)
         inside = window._replace(row=window.row - self.region.row, col=window.col - self.region.col)

@@ -4,12 +4,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sat2map.grid import Window
+from sat2map.grid import Indices, Window
 from sat2map.mercator import aligned
 from sat2map.scenes.raster import BLOCK
 from sat2map.scenes.resolution import MISSING, Scene
@@ -44,6 +45,7 @@ class WorldSource:
         self._raw: OrderedDict[Window, Piece | None] = OrderedDict()
         self._pieces: OrderedDict[Window, Piece | None] = OrderedDict()
         self._lock = lock or threading.RLock()
+        self._mirrors = lru_cache(1024)(self._mirrors_of)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -57,6 +59,17 @@ class WorldSource:
     def valid(self, window: Window) -> Bool:
         """Return (height, width), True where the scene has a pixel."""
         return self._assembled(self._in_world(window), self._read)[1]
+
+    def squares(self, window: Window) -> set[Window]:
+        """Return the squares of the world that are read for a window of the region, mirror images included."""
+        wanted = aligned(self._in_world(window), BLOCK).parts(BLOCK)
+        found = {square for here in wanted for square in (here, *self._mirrors(here))}
+        return {square for square in found if any(covered.covers(square) for covered, _ in self._parts)}
+
+    def _mirrors_of(self, square: Window) -> tuple[Window, ...]:
+        """Return the squares that a square's surroundings come from."""
+        mirror = self._surroundings.mirrored(square) if self._surroundings else None
+        return tuple(aligned(_reach(*mirror), BLOCK).parts(BLOCK)) if mirror else ()
 
     def _in_world(self, window: Window) -> Window:
         return window._replace(row=window.row + self.region.row, col=window.col + self.region.col)
@@ -91,9 +104,8 @@ class WorldSource:
         empty = np.full((BLOCK, BLOCK, self.shape[2]), MISSING, np.uint8), np.zeros((BLOCK, BLOCK), np.bool_)
         pixels, valid = piece or empty
         rows, cols = mirror
-        top, left = int(rows.min()), int(cols.min())
-        around = Window(top, left, int(rows.max()) + 1 - top, int(cols.max()) + 1 - left)
-        seen = self._assembled(around, self._read)[0][rows - top, cols - left]
+        around = _reach(rows, cols)
+        seen = self._assembled(around, self._read)[0][rows - around.row, cols - around.col]
         return np.where(valid[..., None], pixels, seen), valid
 
     def _read(self, square: Window) -> Piece | None:
@@ -110,6 +122,12 @@ class WorldSource:
 
         with self._lock:
             return _remembered(self._raw, square, read)
+
+
+def _reach(rows: Indices, cols: Indices) -> Window:
+    """Return the smallest window with all these pixels."""
+    top, left = int(rows.min()), int(cols.min())
+    return Window(top, left, int(rows.max()) + 1 - top, int(cols.max()) + 1 - left)
 
 
 def _remembered(
