@@ -134,14 +134,14 @@ class Data:
     @property
     def sources(self) -> tuple[int, ...]:
         """Numbers of development inputs, for `source`."""
-        return self.development if self.recipe.data.direction == "sat2map" else self.street_development
+        return self.street_development if self.recipe.data.direction == "map2sat" else self.development
 
     @property
     def targets(self) -> tuple[int, ...]:
         """Numbers of development pictures of the wanted kind, for `target`."""
-        return self.street_development if self.recipe.data.direction == "sat2map" else self.development
+        return self.development if self.recipe.data.direction == "map2sat" else self.street_development
 
     def _whole(self, number: int, side: int) -> UInt8:
         halves = (self.store.sat, self.store.street)
-        picture = halves[side if self.recipe.data.direction == "sat2map" else 1 - side](number)
+        picture = halves[1 - side if self.recipe.data.direction == "map2sat" else side](number)
         return resize(picture, self.recipe.data.crop) if self.recipe.data.load else picture

@@ -16,6 +16,7 @@ from sat2map.training.dataset import Data
 from sat2map.training.player import System
 from sat2map.training.predict import paint_picture, scores_of, weights_of
 from sat2map.training.recipe import Recipe
+from sat2map.training.views import flat
 
 LIMIT = 48  # pictures scored during training; enough to rank checkpoints, cheap enough to do often
 CYCLE_LIMIT = 16  # pictures sent there and back
@@ -30,7 +31,8 @@ def margin_of(network: Generator) -> int:
 def predict(network: Generator, picture: UInt8, recipe: Recipe) -> Tensor:
     """Scores (K, H, W) for one whole picture (H, W, 3)."""
     precision = torch.bfloat16 if recipe.run.precision == "bf16" else torch.float32
-    return scores_of(network, picture, margin=margin_of(network), stride=network.stride, precision=precision)
+    margin = 0 if recipe.view else margin_of(network)  # a view ends where its picture does
+    return scores_of(network, picture, margin=margin, stride=network.stride, precision=precision)
 
 
 @contextmanager
@@ -77,7 +79,7 @@ def panels(system: System, data: Data, rows: int) -> list[tuple[UInt8, ...]]:
                 source, target = source[:side, :side], target[:side, :side]
             picture = _painted(forth, source, data)
             if back is None:
-                made.append((source, picture, target))
+                made.append((flat(source) if data.recipe.view else source, picture, target))
                 continue
             returned = _painted(back, target, data)
             again = _painted(back, picture, data), _painted(forth, returned, data)

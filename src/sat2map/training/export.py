@@ -29,10 +29,16 @@ from sat2map.training.checkpoint import State
 from sat2map.training.cyclegan import BACK
 from sat2map.training.familiarity import familiar_of
 from sat2map.training.recipe import Recipe, override
+from sat2map.training.views import ground_of
 
 PARITY = 1e-3  # largest difference of probabilities (or of RGB levels / 255) between torch and the graph
 CALIBRATION_PAIRS = 40
 _PARITY_SIDE = 256
+TITLES = {
+    "sat2map": "satellite → map",
+    "map2sat": "map → satellite",
+    "sat2view": "satellite → view from the ground",
+}
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ def load_run(run: Path, step: int | None = None, direction: Direction | None = N
         recipe = override(recipe, [f"data.direction={direction}"])
     palette = None if state.palette is None else msgspec.convert(state.palette, Palette)
     network = build_generator(
-        recipe.generator.name, recipe.objective.palette or 3, recipe.generator.parameters
+        recipe.generator.name, recipe.objective.palette or 3, recipe.generator.parameters, recipe.inputs
     )
     weights, _, average = checkpoint.file_names(player)
     has_average = (folder / f"{average}.safetensors").is_file()
@@ -163,21 +169,23 @@ def export_run(
     weights = graph.rounded(trained.network.state_dict())
     trained.network.load_state_dict(weights)
     deployed = graph.Deployed(trained.network, trained.palette, calibrate(trained, opened)).eval()
-    stride = trained.network.stride
+    stride, view = trained.network.stride, trained.recipe.view
     side = -(-_PARITY_SIDE // stride) * stride
-    model = graph.halve(graph.export(deployed, side))
+    shape = (view.height, view.width) if view else (side, side)
+    model = graph.halve(graph.export(deployed, *shape, trained.recipe.inputs))
     card = describe(trained, model_id, deployed.temperature, familiar_of(opened))
     with tempfile.TemporaryDirectory() as scratch:  # proven before it gets its name
         draft = bundle.write_bundle(Path(scratch) / model_id, card, model, _serialise(weights))
-        parity(deployed, OnnxTranslator(draft), _sample(opened, side))
+        parity(deployed, OnnxTranslator(draft), _sample(opened, shape))
     bundle.write_bundle(out, card, model, _serialise(weights), overwrite=overwrite)
     return out
 
 
-def _sample(data: setup.Data, side: int) -> UInt8:
-    """A square of a development picture, repeated where it is too small."""
-    picture = data.source(data.sources[0])[:side, :side]
-    return np.pad(picture, ((0, side - picture.shape[0]), (0, side - picture.shape[1]), (0, 0)), "symmetric")
+def _sample(data: setup.Data, shape: tuple[int, int]) -> UInt8:
+    """A rectangle (height, width) of a development picture, repeated where it is too small."""
+    picture = data.source(data.sources[0])[: shape[0], : shape[1]]
+    missing = [(0, wanted - had) for wanted, had in zip(shape, picture.shape[:2], strict=True)]
+    return np.pad(picture, [*missing, (0, 0)], "symmetric")
 
 
 def _serialise(weights: dict[str, Tensor]) -> bytes:
@@ -193,10 +201,12 @@ def describe(trained: Trained, model_id: str, temperature: float, familiar: Fami
     exact = radius >= 0
     halo = -(-radius // stride) * stride if exact else max(stride, 64)
     cell = -(-608 // stride) * stride if exact else max(4 * halo, stride) - 2 * halo % stride
+    if recipe.view is not None:  # one picture, not cells of a scene
+        halo, cell = 0, recipe.view.height
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     return ModelCard(
         id=model_id,
-        title=f"{recipe.name}: {'satellite → map' if recipe.data.direction == 'sat2map' else 'map → satellite'}",
+        title=f"{recipe.name}: {TITLES[recipe.data.direction]}",
         direction=recipe.data.direction,
         kind="palette" if trained.palette is not None else "rgb",
         architecture=recipe.generator.name,
@@ -204,6 +214,8 @@ def describe(trained: Trained, model_id: str, temperature: float, familiar: Fami
         parameter_count=sum(p.numel() for p in network.parameters()),
         metres_per_pixel=recipe.data.metres_per_pixel,
         palette=trained.palette,
+        ground=ground_of(recipe.view) if recipe.view else None,
+        bands=recipe.inputs,
         stride=stride,
         receptive_radius=radius,
         halo=halo,

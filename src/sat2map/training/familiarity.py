@@ -13,7 +13,7 @@ LEAST = 20  # development pictures: with fewer, what 99 % of them stay below is 
 
 def familiar_of(data: Data) -> Familiar | None:
     """Measure the inputs of training and development, whole, at the size that the network sees; None if too few."""
-    if len(data.sources) < LEAST:
+    if data.recipe.view or len(data.sources) < LEAST:
         return None
     from_maps = data.recipe.data.direction == "map2sat"
     numbers = data.street_training if from_maps else data.training

@@ -55,10 +55,10 @@ def softmax(scores: Tensor) -> Tensor:
     return powers / powers.sum(1, keepdim=True)
 
 
-def export(network: Deployed, side: int) -> bytes:
-    """Trace the network at batch 2 and sides of `side` px into an ONNX graph with free batch and sides."""
+def export(network: Deployed, height: int, width: int, bands: int = 3) -> bytes:
+    """Trace the network at batch 2 and these sides in px into an ONNX graph with free batch and sides."""
     names = ["colour", "index", "confidence", "probabilities"][: 4 if network.is_palette else 1]
-    image = torch.zeros(2, side, side, 3, dtype=torch.uint8)
+    image = torch.zeros(2, height, width, bands, dtype=torch.uint8)
     free = {0: "n", 1: "h", 2: "w"}
     out = io.BytesIO()
     with warnings.catch_warnings():

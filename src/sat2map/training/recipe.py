@@ -38,7 +38,7 @@ class FinishPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class DataPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which pixels the networks see."""
 
-    direction: Literal["sat2map", "map2sat"] = "sat2map"
+    direction: Literal["sat2map", "map2sat", "sat2view"] = "sat2map"
     load: Count | None = None  # px: pairs are resized to this square first (bicubic); None = native size
     crop: Count = 256  # px: side of the random square that a sample is
     batch: Count = 4
@@ -53,6 +53,18 @@ class DataPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     licence: str = ""  # what the card says of the data's licence; "" = what the data say themselves
     development: Share = 0.06  # share of the training pairs kept for choosing, cut out by place
     finish: FinishPart | None = None  # None: the same crops from beginning to end
+
+
+class ViewPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The camera of ground views, and how the satellite picture is projected into it (`views/projection.py`)."""
+
+    height: Count = 128  # px of the picture
+    width: Count = 128
+    field: Annotated[float, msgspec.Meta(gt=0, le=360)] = 75.0  # degrees from left to right; 360: a panorama
+    horizon: Share = 0.5  # share of the height from the top
+    eye: Positive = 1.7  # metres
+    heights: tuple[NonNegative, ...] = (0.0, 4.0, 8.0, 16.0)  # metres of the planes
+    side: Count = 256  # px of the satellite picture around the standing point
 
 
 class NetworkPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -158,6 +170,7 @@ class Recipe(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     limits: tuple[str, ...] = ()  # sentences for the card: what a model trained this way cannot do
     system: Literal["pix2pix", "cyclegan"] = "pix2pix"  # pix2pix learns from pairs, cyclegan without them
     data: DataPart = DataPart()
+    view: ViewPart | None = None  # only for data.direction=sat2view
     generator: NetworkPart
     discriminator: NetworkPart | None = None
     objective: ObjectivePart = ObjectivePart()
@@ -172,6 +185,11 @@ class Recipe(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
             if wrong:
                 raise ValueError(said)
 
+    @property
+    def inputs(self) -> int:
+        """Channels of what the generator is given."""
+        return 3 * len(self.view.heights) if self.view else 3
+
 
 def _contradictions(recipe: Recipe) -> list[tuple[bool, str]]:
     goal, unpaired = recipe.objective, recipe.system == "cyclegan"
@@ -181,6 +199,19 @@ def _contradictions(recipe: Recipe) -> list[tuple[bool, str]]:
         (
             goal.adversarial != "none" and recipe.discriminator is None,
             f"objective.adversarial={goal.adversarial} needs a discriminator",
+        ),
+        (
+            (recipe.data.direction == "sat2view") != (recipe.view is not None),
+            "data.direction=sat2view and the section view belong together: begin with the recipe view-geo",
+        ),
+        (
+            recipe.view is not None and (not recipe.view.heights or recipe.view.eye in recipe.view.heights),
+            "view.heights needs one plane or more, none of them at view.eye",
+        ),
+        (
+            recipe.view is not None
+            and bool(goal.palette or unpaired or recipe.data.load or recipe.data.turns),
+            "views are RGB pairs of one camera: leave objective.palette, system=cyclegan, data.load and data.turns out",
         ),
         (
             goal.palette in {1, 2, 3},

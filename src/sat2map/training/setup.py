@@ -32,6 +32,12 @@ def open_data(recipe: Recipe, folder: Folders, on_progress: Progress, quarantine
     `quarantine` lists pairs to leave out; without it the list beside the pairs counts, if there is one.
     """
     folders = (folder,) if isinstance(folder, Path) else folder
+    if recipe.view is not None:
+        from sat2map.training.views import open_view_data
+
+        opened = open_view_data(recipe, folders[0], on_progress)
+        _check_sizes(recipe, folders[0], [(recipe.view.height, recipe.view.width)])
+        return opened
     if len(folders) == 1 and not is_unpaired(folders[0]):
         return _open_pairs(recipe, folders[0], on_progress, quarantine)
     if recipe.system != "cyclegan":

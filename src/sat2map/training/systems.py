@@ -53,7 +53,7 @@ def build_players(
         generator.compile()
     players = {"generator": _player(generator.to(device), recipe.optimiser, recipe.run.average)}
     if recipe.discriminator is not None:
-        judge = new_discriminator(recipe.discriminator, 6)
+        judge = new_discriminator(recipe.discriminator, recipe.inputs + 3)
         players["discriminator"] = _player(judge.to(device), recipe.discriminator_optimiser)
     return players
 
@@ -77,7 +77,7 @@ def build_cycle(recipe: Recipe, device: torch.device = CPU) -> dict[str, Player]
 def new_generator(recipe: Recipe) -> Generator:
     """The recipe's generator with fresh weights from torch's global random state."""
     part = recipe.generator
-    network = build_generator(part.name, recipe.objective.palette or 3, part.parameters)
+    network = build_generator(part.name, recipe.objective.palette or 3, part.parameters, recipe.inputs)
     if part.initial != "own":
         initialise(network, part.initial, part.spread)
     return network
