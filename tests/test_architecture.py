@@ -61,6 +61,7 @@ BESIDE = {
     "scenes": {"slider", "palette", "familiar", "card", "bundle", "runtime"},
     "views": {"collect", "data"},  # imagery around a place, and sets of true photos
     "tour": {"evaluation"},  # how well the way back agrees
+    "data": {"collect"},  # a collection as a set of views
     "training": {"evaluation"},  # figures on the development split while a run goes on
 }
 PACKAGE_DATA = {"bundles", "recipes", "samples"}  # no code in there

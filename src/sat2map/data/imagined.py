@@ -20,19 +20,23 @@ import numpy as np
 from sat2map import images, storage
 from sat2map.data.manifest import write_manifest
 from sat2map.data.pairs import Pair, PairedSet, Picture
+from sat2map.data.views.listed import ViewRecord, write_list
 from sat2map.errors import BadWorld, NothingToResume, OutputExists
 from sat2map.grid import Window
 from sat2map.worlds.chance import Dice, key_of
-from sat2map.worlds.pictures import in_processes, paint, paint_view, standpoint
+from sat2map.worlds.painting.ground import Eye
+from sat2map.worlds.pictures import in_processes, paint, paint_view
+from sat2map.worlds.standpoints import stand_within
 from sat2map.worlds.terrain import STYLES, Style, Town
 from sat2map.worlds.world import World
 
 Progress = Callable[[int, int, str], None]
 JOB, JOURNAL, SETTINGS = "job.json", "journal.jsonl", "imagined.json"
-FORMAT = 1  # changes when the same settings could give other pixels
+FORMAT = 2  # changes when the same settings could give other pixels
 LICENCE = "CC0-1.0"
 ATTRIBUTION = "Towns that do not exist, by sat2map imagine"
 VIEW = 256  # px
+REACH = 0.25  # of a tile's side: how far from its middle one stands at most, each way
 
 
 class PairSettings(msgspec.Struct, frozen=True):
@@ -47,7 +51,7 @@ class PairSettings(msgspec.Struct, frozen=True):
     tile: int = 256  # px
     gsd: float = 0.9  # metres per pixel
     val: float = 0.1  # share of places
-    views: bool = False  # a ground view from the middle of each tile
+    views: bool = False  # a ground view from near the middle of each tile
 
     def check(self) -> None:
         """Raise BadWorld for what makes no set."""
@@ -119,8 +123,16 @@ def _corner(world: World, settings: PairSettings, dice: Dice) -> tuple[int, int]
     return -(side // 2), -(side // 2)
 
 
-def _make_place(task: _Task) -> list[tuple[str, str]]:
-    """Paint one place and write its files; return (path within the folder, SHA-256) of each."""
+class _Made(msgspec.Struct, frozen=True):
+    """What a line of the journal says of a finished place."""
+
+    place: int
+    files: dict[str, str]  # path within the folder -> SHA-256
+    views: list[ViewRecord] = []
+
+
+def _make_place(task: _Task) -> _Made:
+    """Paint one place and write its files."""
     settings, folder = task.settings, Path(task.folder)
     world = World(settings.town(task.place))
     row, col = _corner(world, settings, Dice(settings.seed, 403, task.place))
@@ -128,7 +140,7 @@ def _make_place(task: _Task) -> list[tuple[str, str]]:
     count = settings.tiles(task.place)
     rows = math.ceil(count / side)
     whole = paint(world, Window(row, col, rows * tile, side * tile), settings.gsd)
-    written = []
+    written, views = {}, []
     for number in range(count):
         window = Window(number // side * tile, number % side * tile, tile, tile)
         name = f"{task.place:06d}-{number:02d}.png"
@@ -136,13 +148,32 @@ def _make_place(task: _Task) -> list[tuple[str, str]]:
         if settings.views:
             x = (col + window.col + tile / 2) * settings.gsd
             y = -(row + window.row + tile / 2) * settings.gsd
-            made["view"] = paint_view(world, standpoint(world, x, y), VIEW, VIEW)
+            eye = stand_within(world, x, y, REACH * tile * settings.gsd)
+            made["view"] = paint_view(world, eye, VIEW, VIEW)
+            views.append(_record(task, name, eye, window.row + row, window.col + col))
         for half, pixels in made.items():
             path = f"{task.split}/{half}/{name}"
             data = images.encode_png(pixels)
             storage.write_bytes(folder / path, data, overwrite=True)
-            written.append((path, hashlib.sha256(data).hexdigest()))
-    return written
+            written[path] = hashlib.sha256(data).hexdigest()
+    return _Made(task.place, written, views)
+
+
+def _record(task: _Task, name: str, eye: Eye, row: int, col: int) -> ViewRecord:
+    """What is known of a view from the tile whose first pixel is (row, col) of its world."""
+    gsd = task.settings.gsd
+    return ViewRecord(
+        f"{task.split}/{Path(name).stem}",
+        task.split,
+        f"{task.split}/sat/{name}",
+        f"{task.split}/view/{name}",
+        round(eye.heading, 3),
+        eye.field,
+        gsd,
+        round(-eye.y / gsd - row, 3),
+        round(eye.x / gsd - col, 3),
+        f"{task.place:06d}",
+    )
 
 
 def make_pairs(
@@ -155,6 +186,8 @@ def make_pairs(
     overwrite: bool = False,
 ) -> PairedSet:
     """Make the set as folder `out`: `train/` and `val/` with `sat/`, `street/` (and `view/`), and its manifest.
+
+    With views, `views.jsonl` says of each where one stands in the satellite picture and where one looks (`data.views`).
 
     Raises BadWorld, OutputExists, NothingToResume (what was begun there was another set), StorageFailed.
     """
@@ -173,18 +206,18 @@ def make_pairs(
         ]
         ready = sum(settings.tiles(place) for place in done)
         report(ready, settings.count, "")
-        for task, written in zip(left, in_processes(_make_place, left, jobs), strict=True):
-            storage.append_line(job / JOURNAL, json.dumps({"place": task.place, "files": written}))
-            done[task.place] = dict(written)
-            ready += settings.tiles(task.place)
+        for made in in_processes(_make_place, left, jobs):
+            storage.append_line(job / JOURNAL, msgspec.json.encode(made).decode())
+            done[made.place] = made
+            ready += settings.tiles(made.place)
             report(ready, settings.count, "")
         found = _publish(job, out, settings, done, overwrite=overwrite)
     shutil.rmtree(job, ignore_errors=True)
     return found
 
 
-def _begin(job: Path, settings: PairSettings, *, resume: bool, overwrite: bool) -> dict[int, dict[str, str]]:
-    """Files of the places that an earlier run of the same job has finished, by place; an empty job otherwise."""
+def _begin(job: Path, settings: PairSettings, *, resume: bool, overwrite: bool) -> dict[int, _Made]:
+    """Places that an earlier run of the same job has finished; an empty job otherwise."""
     key = {"format": FORMAT, **msgspec.to_builtins(settings)}
     found: dict[str, Any] | None = None
     with contextlib.suppress(OSError, ValueError):
@@ -209,23 +242,22 @@ def _begin(job: Path, settings: PairSettings, *, resume: bool, overwrite: bool) 
     return {}
 
 
-def _finished(job: Path) -> dict[int, dict[str, str]]:
+def _finished(job: Path) -> dict[int, _Made]:
     """Places of the journal whose files are all as they were written."""
     done = {}
     lines = storage.read_lines(job / JOURNAL) if (job / JOURNAL).is_file() else []
     for line in lines:
-        entry = json.loads(line)
-        files = dict(entry["files"])
-        if all((job / p).is_file() and storage.sha256(job / p) == digest for p, digest in files.items()):
-            done[int(entry["place"])] = files
+        made = msgspec.json.decode(line, type=_Made)
+        if all((job / p).is_file() and storage.sha256(job / p) == sha for p, sha in made.files.items()):
+            done[made.place] = made
     return done
 
 
 def _publish(
-    job: Path, out: Path, settings: PairSettings, done: dict[int, dict[str, str]], *, overwrite: bool
+    job: Path, out: Path, settings: PairSettings, done: dict[int, _Made], *, overwrite: bool
 ) -> PairedSet:
     """Move all files into a folder that gets its name when it is complete."""
-    digests = {path: digest for place in sorted(done) for path, digest in done[place].items()}
+    digests = {path: digest for place in sorted(done) for path, digest in done[place].files.items()}
     with storage.committing_folder(out, overwrite=overwrite) as draft:
         for path in digests:
             (draft / path).parent.mkdir(parents=True, exist_ok=True)
@@ -246,4 +278,7 @@ def _publish(
                 )
         sizes = {pair.name: (settings.tile, settings.tile) for pair in pairs}
         write_manifest(PairedSet(draft, pairs, LICENCE, ATTRIBUTION), sizes)
+        views = [view for place in sorted(done) for view in done[place].views]
+        if views:
+            write_list(draft / "views.jsonl", views)
     return PairedSet.open(out)

@@ -27,9 +27,10 @@ Directions: x to the east, y to the north, metres from the world's origin; pixel
 from sat2map.worlds.files import Place, write_plan
 from sat2map.worlds.layouts import Bounds
 from sat2map.worlds.painting.ground import Eye
-from sat2map.worlds.pictures import Pictures, paint, paint_large, paint_view, standpoint
+from sat2map.worlds.pictures import Pictures, paint, paint_large, paint_view
 from sat2map.worlds.plan import Plan
 from sat2map.worlds.sketch import clean_sketch
+from sat2map.worlds.standpoints import stand_within, standpoint
 from sat2map.worlds.terrain import STYLES, Town
 from sat2map.worlds.town import write_town
 from sat2map.worlds.world import World
@@ -47,6 +48,7 @@ __all__ = [
     "paint",
     "paint_large",
     "paint_view",
+    "stand_within",
     "standpoint",
     "write_plan",
     "write_town",

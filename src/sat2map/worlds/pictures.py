@@ -7,11 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sat2map.grid import Window
-from sat2map.worlds.layouts import Bounds
 from sat2map.worlds.painting import satellite, street_map
 from sat2map.worlds.painting.fill import Canvas
 from sat2map.worlds.painting.ground import Eye, ground_view
-from sat2map.worlds.shapes import ARTERIAL, FRONTAGE, STREET, WIDTHS
 from sat2map.worlds.terrain import Town
 from sat2map.worlds.world import World
 
@@ -89,25 +87,3 @@ def in_processes(work: Callable[[Task], Result], tasks: Sequence[Task], jobs: in
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def standpoint(world: World, x: float, y: float) -> Eye:
-    """Somebody on the pavement of the street nearest to a point, looking along it; on the point if there is none."""
-    plan = world.plan(Bounds(x - 250, y - 250, x + 250, y + 250))
-    kinds = plan.lines.columns["kind"]
-    streets = plan.lines.chosen((kinds == STREET) | (kinds == ARTERIAL) | (kinds == FRONTAGE))
-    if not len(streets):
-        return Eye(x, y, 0.0)
-    inner = np.ones(len(streets.xy), bool)
-    inner[streets.starts[1:] - 1] = False
-    begin = np.flatnonzero(inner)
-    middle = (streets.xy[begin] + streets.xy[begin + 1]) / 2
-    away = np.hypot(*(middle - (x, y)).T)
-    # rounding settles ties between pieces of one street that arise from the order of arithmetic alone
-    best = begin[np.lexsort((middle[:, 1], middle[:, 0], np.round(away, 3)))[0]]
-    ahead = streets.xy[best + 1] - streets.xy[best]
-    ahead = ahead / max(float(np.hypot(*ahead)), 1e-9)
-    half = WIDTHS[int(streets.columns["kind"][streets.owners()[best]])] / 2
-    aside = (half + 1.2) * np.array([ahead[1], -ahead[0]])  # on the pavement to the right
-    spot = (streets.xy[best] + streets.xy[best + 1]) / 2 + aside
-    return Eye(float(spot[0]), float(spot[1]), float(np.degrees(np.arctan2(ahead[0], ahead[1]))) % 360)

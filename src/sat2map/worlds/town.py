@@ -14,7 +14,8 @@ from sat2map.grid import Window
 from sat2map.palette import CLASS_NAMES, MAPS
 from sat2map.worlds.files import Place, write_plan
 from sat2map.worlds.layouts import Bounds
-from sat2map.worlds.pictures import paint_large, paint_view, standpoint
+from sat2map.worlds.pictures import paint_large, paint_view
+from sat2map.worlds.standpoints import standpoint
 from sat2map.worlds.terrain import Town
 from sat2map.worlds.world import World
 
