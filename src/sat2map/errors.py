@@ -154,6 +154,21 @@ class BadNetwork(Sat2MapError):
     exit_code = 2
 
 
+# -- views ------------------------------------------------------------------------------------------------------
+
+
+class NoImagery(Sat2MapError):
+    """A source of imagery shows nothing at a place, or too little around it."""
+
+    exit_code = 2
+
+
+class BadPath(Sat2MapError):
+    """A path to be walked along is no list of two places or more, or too long."""
+
+    exit_code = 2
+
+
 # -- recipes, models, bundles -----------------------------------------------------------------------------------
 
 

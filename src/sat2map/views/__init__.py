@@ -6,12 +6,39 @@
 4. `imagery`: the crop around a place, from a scene, tiles, a picture or an invented world.
 5. `path`: places along a line; `strip`: crop, view and the nearest true photos side by side.
 
-    from sat2map.views import open_viewer, WorldImagery
-    viewer = open_viewer()
-    with WorldImagery(7) as imagery:
-        crop = imagery.crop(imagery.place(0, 0), viewer.side, viewer.metres)
-    picture = viewer(crop, heading=90.0)   # uint8 (H, W, 3)
+    from sat2map.views import WorldImagery, open_viewer
+    from sat2map.worlds import Town
+
+    viewer, imagery = open_viewer(), WorldImagery(Town(seed=7))
+    place, heading = imagery.street()
+    crop = imagery.crop(place, viewer.side, viewer.metres)
+    picture = viewer(crop, heading)   # uint8 (H, W, 3)
 
 Headings are degrees clockwise from north. The middle column of a picture looks along the heading. Nothing here imports
 torch.
 """
+
+from sat2map.views.camera import Camera
+from sat2map.views.crop import Crop
+from sat2map.views.imagery import Imagery, PictureImagery, Place, SceneImagery, TileImagery, WorldImagery
+from sat2map.views.path import Step, bearing, places_in, walked
+from sat2map.views.projection import project
+from sat2map.views.viewer import Viewer, open_viewer
+
+__all__ = [
+    "Camera",
+    "Crop",
+    "Imagery",
+    "PictureImagery",
+    "Place",
+    "SceneImagery",
+    "Step",
+    "TileImagery",
+    "Viewer",
+    "WorldImagery",
+    "bearing",
+    "open_viewer",
+    "places_in",
+    "project",
+    "walked",
+]

@@ -33,6 +33,10 @@ class Tiles:
     def view(self, longitude: float, latitude: float) -> View:
         """Return the view around a place."""
         window = around(longitude, latitude, self._cut.zoom, self._cut.view)
+        return View(self.window(window), mercator.ground_size(self._cut.zoom, latitude))
+
+    def window(self, window: Window) -> npt.NDArray[np.uint8]:
+        """Return (height, width, 3) of a window of the world's raster at the cut's zoom. Raises as `view` does."""
         if not 0 <= window.row <= mercator.side(self._cut.zoom) - window.height:
             raise Gone("beyond the edge of Web Mercator")
         window = window._replace(col=window.col % mercator.side(self._cut.zoom))
@@ -42,7 +46,7 @@ class Tiles:
             tile = cover.pixels(place)
             inside = tile.clipped(whole.height, whole.width)
             pixels[inside.slices()] = self._tile(place)[inside.slices(tile)]
-        return View(pixels, mercator.ground_size(self._cut.zoom, latitude))
+        return pixels
 
     def _tile(self, place: Place) -> npt.NDArray[np.uint8]:
         place = place._replace(col=place.col % self._level.cols)
