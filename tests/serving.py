@@ -112,14 +112,18 @@ def serving(**told: Any) -> Iterator[Server]:
 
 
 def main() -> None:
+    import msgspec
+
     from sat2map.serve.limits import ServeLimits
     from sat2map.serve.messages import Model, Scene
+    from sat2map.serve.remote import Remote, described
     from sat2map.serve.server import run
     from sat2map.serve.settings import Settings
 
     told = json.loads(sys.argv[1])
     told["scenes"] = tuple(Scene(name, path) for name, path in told.get("scenes", {}).items())
     told["models"] = tuple(Model(name, path) for name, path in told.get("models", {}).items())
+    told["remotes"] = tuple(described(msgspec.convert(far, Remote)) for far in told.get("remotes", ()))
     limits = {k: tuple(v) if isinstance(v, list) else v for k, v in told.get("limits", {}).items()}
     told["limits"] = ServeLimits(**limits)
     told["cache"] = pathlib.Path(told["cache"]) if told.get("cache") else None

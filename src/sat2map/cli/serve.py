@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sat2map.cli.live_source import live_options, remotes_of
+from sat2map.cli.tile_source import SourceName
+
 if TYPE_CHECKING:
     from sat2map.serve.messages import Model, Scene
     from sat2map.serve.service import Service
@@ -13,7 +16,7 @@ _NAME = 40  # characters of an id
 
 
 @click.command(short_help="Serve scenes as live map layers, and a page to try models on.")
-@click.argument("scenes", metavar="[SCENE]...", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("scenes", metavar="[SCENE]...", nargs=-1, type=SourceName())
 @click.option(
     "--model",
     "models",
@@ -66,9 +69,13 @@ _NAME = 40  # characters of an id
     metavar="M",
     help="Metres per pixel that the model sees; what it was trained at if not given.",
 )
+@live_options
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@click.pass_context
 def serve(
-    scenes: tuple[Path, ...],
+    ctx: click.Context,
+    /,
+    scenes: tuple[Path | str, ...],
     models: tuple[str, ...],
     token_file: Path | None,
     root_path: str,
@@ -77,10 +84,13 @@ def serve(
 ) -> None:
     """Serve scenes as live map layers, and a page to try models on.
 
-    SCENE is a GeoTIFF of any size; the map is made tile by tile as somebody looks at it, and is the same, byte for
-    byte, as the tiles that `translate SCENE OUT/` makes. The result of `serve` is a page at http://127.0.0.1:8000 with
-    the scene, its map, a slider between them, and a place to drop pictures; and addresses of tiles for QGIS and others
-    (XYZ, TileJSON, WMTS). Without SCENE there is the page alone.
+    SCENE is a GeoTIFF of any size, or an address of tiles; the map is made tile by tile as somebody looks at it, and is
+    the same, byte for byte, as the tiles that `translate SCENE OUT/` makes. The result of `serve` is a page at
+    http://127.0.0.1:8000 with the scene, its map, a slider between them, and a place to drop pictures; and addresses of
+    tiles for QGIS and others (XYZ, TileJSON, WMTS). Without SCENE there is the page alone.
+
+    An address is a template, a TileJSON or WMTS capabilities, as `translate` takes them. Of the area --bbox, tiles are
+    fetched when somebody looks, each once, and kept while the server runs (with --cache for the next start, too).
 
     Other machines are let in only with a token: put a secret into a file, and give --host and --token-file.
     Ctrl-C or SIGTERM ends the server when what is under way is done.
@@ -91,6 +101,7 @@ def serve(
       sat2map serve ortho.tif --port 9000 --cache tiles-cache
       sat2map serve north.tif south.tif --model carto --model runs/mine
       sat2map serve ortho.tif --host 0.0.0.0 --token-file secret.txt
+      sat2map serve 'https://host/{z}/{x}/{y}.jpg?key={env:KEY}' --bbox 8.53,47.36,8.56,47.38
     """
     try:
         from sat2map.serve.server import run
@@ -104,8 +115,11 @@ def serve(
             f"this needs the Python package {error.name!r}, which is not installed",
             "Install the parts of the server: pip install 'sat2map[serve]'",
         ) from error
+    addresses = [scene for scene in scenes if isinstance(scene, str)]
+    remotes = remotes_of(ctx, addresses, options)
     settings = Settings(
-        scenes=_scenes(scenes),
+        scenes=_scenes(tuple(scene for scene in scenes if isinstance(scene, Path))),
+        remotes=remotes,
         models=_models(models),
         token=_token(token_file),
         root_path=_root(root_path),
@@ -147,9 +161,7 @@ def _scenes(paths: tuple[Path, ...]) -> "tuple[Scene, ...]":
     found: dict[str, Scene] = {}
     for path in paths:
         if not path.is_file():
-            raise FileMissing(
-                f"{path} is no file", "Name a GeoTIFF; `sat2map translate` takes folders and addresses"
-            )
+            raise FileMissing(f"{path} is no file", "Name a GeoTIFF, or an address of tiles with --bbox")
         name = _unlike(_id(path.stem, "scene"), found)
         found[name] = Scene(name, str(path.resolve()))
     return tuple(found.values())

@@ -56,6 +56,7 @@ def tilejson(layer: Layer, base: str) -> dict[str, Any]:
             round((south + north) / 2, 7),
             min(max(layer.view.zoom - 1, layer.zooms[0]), layer.zooms[1]),
         ],
+        **({"attribution": escape(layer.view.attribution)} if layer.view.attribution else {}),
         "generator": f"sat2map {sat2map.__version__}",
         "sat2map_product": layer.product,
         "sat2map_model": "" if layer.product == SOURCE else layer.view.model,
@@ -90,6 +91,7 @@ def page_facts(catalogue: Catalogue, *, needs_token: bool, upload: int) -> dict[
                 "own_zoom": layer.view.zoom,
                 "extent": list(layer.extent),
                 "notices": list(layer.view.notices),
+                "attribution": layer.view.attribution,
             }
             for layer in catalogue.layers.values()
         ],

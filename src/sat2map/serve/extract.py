@@ -16,6 +16,8 @@ from sat2map.serve.messages import Done, Extract
 from sat2map.serve.uploaded import Report, add_vectors
 from sat2map.serve.view import View
 
+_PATIENCE = 120.0  # seconds for what a tile needs of a tile source
+
 
 def extract(wanted: Extract, view: View, gate: Gate, report: Report) -> Done:
     """Write the products of a window of the world to the folder of `wanted`; they are those of the tiles.
@@ -59,6 +61,7 @@ def _pieces(window: Window, view: View, gate: Gate, report: Report) -> Iterator[
     tiles = list(mercator.tiles(window, view.scene.zoom))
     for done, tile in enumerate(tiles):
         report(done, len(tiles), "")
+        view.bring(tile, view.scene.products[0], _PATIENCE)
         with gate.later():
             found = {name: view.pixels(tile, name) for name in view.scene.products}
         part = tile.window.shared(window)

@@ -51,7 +51,14 @@ class LayerRoutes:
         """Return a tile from the cache, or have it made."""
         tiles, key = self._service.tiles, _key(layer, kind)
         entry = await tiles.find(key, tile)
-        return entry or tiles.keep(key, tile, await self._service.lane.tile(layer, tile, kind))
+        if entry is None:
+            await self._service.upstream.bring(layer, tile)
+            try:
+                entry = tiles.keep(key, tile, await self._service.lane.tile(layer, tile, kind))
+            except WorkFailed:
+                self._service.upstream.forget(layer, tile)
+                raise
+        return entry
 
     def _named(self, request: Request) -> tuple[Layer | None, Tile | None, str]:
         """Look up what the address names."""

@@ -41,6 +41,13 @@ class ServeLimits:
     memory: int = 64 * MIB
     disk: int = 1024 * MIB
 
+    # tile sources
+    upstream_disk: int = 1024 * MIB  # of its tiles, as they came
+    upstream_cells: int = 16  # cells that one tile may need, in place of `overview_cells`
+    upstream_patience: float = 30.0  # seconds for all that one tile needs
+    upstream_waiting: int = 64  # tiles that may wait for it
+    upstream_pause: float = 3600.0  # seconds for which a source may have us stay away, at most
+
     # translations on request
     upload: int = 256 * MIB  # bytes of one
     uploads: int = 8  # bodies received at a time

@@ -6,6 +6,8 @@ from typing import BinaryIO
 
 import msgspec
 
+from sat2map.serve.remote import Remote
+
 MOST = 512 << 20  # bytes of a frame; what is announced as more is damage
 _LENGTH = struct.Struct(">I")
 
@@ -29,10 +31,12 @@ class Open(msgspec.Struct, frozen=True, tag=True):
 
     scenes: tuple[Scene, ...]
     models: tuple[Model, ...]
+    remotes: tuple[Remote, ...]
     gsd: float | None
     picture_pixels: int
     scene_bytes: int  # decoded
     overview_cells: int
+    remote_cells: int  # the same, of tile sources
     memory: int  # bytes of computed tiles to remember
 
 
@@ -52,6 +56,16 @@ class Tiles(msgspec.Struct, frozen=True, tag=True):
     id: int
     view: str
     wanted: tuple[Wanted, ...]
+
+
+class Bring(msgspec.Struct, frozen=True, tag=True):
+    """Have on disk what a tile needs of a tile source."""
+
+    id: int
+    view: str
+    tile: tuple[int, int, int]
+    product: str
+    seconds: float  # after which it counts as failed
 
 
 class Work(msgspec.Struct, frozen=True, tag=True):
@@ -124,6 +138,8 @@ class ViewFacts(msgspec.Struct, frozen=True):
     metres: float  # per pixel on the ground, of the scene; 0 if unknown
     digest: str  # of all that the pixels depend on
     notices: tuple[str, ...]
+    attribution: str = ""  # of the imagery
+    is_live: bool = False  # a tile source: what a tile needs must be brought first
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -139,6 +155,13 @@ class Made(msgspec.Struct, frozen=True, tag=True):
     id: int
     tiles: tuple[bytes | None, ...]
     seconds: float
+
+
+class Brought(msgspec.Struct, frozen=True, tag=True):
+    """What was to be brought is on disk."""
+
+    id: int
+    requests: int  # that this worker has sent to the source since it began
 
 
 class Progress(msgspec.Struct, frozen=True, tag=True):
@@ -165,10 +188,11 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     kind: str
     what: str
     remedy: str
+    wait: float = 0.0  # seconds that a tile source asks for
 
 
-Request = Open | Tiles | Work | Extract | Invent | Cancel
-Answer = Ready | Made | Progress | Done | Failed
+Request = Open | Tiles | Bring | Work | Extract | Invent | Cancel
+Answer = Ready | Made | Brought | Progress | Done | Failed
 _requests = msgspec.msgpack.Decoder(Request)
 _answers = msgspec.msgpack.Decoder(Answer)
 

@@ -1,10 +1,10 @@
 """Models and scenes of a worker: opened once, looked up by id ever after."""
 
-import hashlib
-import json
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +13,12 @@ from sat2map.bundle import Bundle, find
 from sat2map.errors import UnsuitableModel
 from sat2map.grid import align_up
 from sat2map.runtime import FIELDS, OnnxTranslator
-from sat2map.scenes.job import SceneOptions, key_of
+from sat2map.scenes.job import SceneOptions, hashed, key_of, made_key
+from sat2map.scenes.raster.origin import COPYRIGHT
 from sat2map.scenes.tiles import MercatorScene, open_mercator
+from sat2map.scenes.tiles.live import LiveScene
 from sat2map.scenes.translate import PRODUCTS
-from sat2map.serve import messages, view
+from sat2map.serve import remote, view
 from sat2map.serve.gate import Gate, Yielding
 from sat2map.serve.messages import ClassFacts, ModelFacts, Open, Ready, ViewFacts
 
@@ -57,8 +59,18 @@ def opened(wanted: Open, gate: Gate, stack: ExitStack) -> Opened:
             )
             name = f"{scene.id}.{model.id}"
             views[name] = view.View(name, at, remembered)
-            facts.append(_view_facts(name, scene, model.id, at, models[-1].sha256, wanted))
-    if wanted.scenes and not views:
+            asked = SceneOptions(products=at.products, gsd=wanted.gsd)
+            key = key_of(at.card, Path(scene.path), asked, models[-1].sha256)
+            facts.append(_view_facts(name, scene.id, model.id, at, key, wanted.overview_cells))
+        for far in wanted.remotes:
+            products = PRODUCTS if translator.card.palette else PRODUCTS[:1]
+            live, source = remote.opened(far, translator, products, wanted.gsd, KEPT_CELLS, stack)
+            name = f"{far.id}.{model.id}"
+            views[name] = view.View(name, live, remembered)
+            asked = SceneOptions(products=products, gsd=wanted.gsd)
+            key = {**source, **made_key(live.card, asked, models[-1].sha256)}
+            facts.append(_view_facts(name, far.id, model.id, live, key, wanted.remote_cells))
+    if (wanted.scenes or wanted.remotes) and not views:
         raise UnsuitableModel(
             "none of the models makes maps of imagery, so there is nothing to show of a scene",
             "Give a model of direction sat2map as well, such as --model carto",
@@ -89,12 +101,12 @@ def _model_facts(name: str, bundle: Bundle) -> ModelFacts:
 
 
 def _view_facts(
-    name: str, scene: messages.Scene, model: str, at: MercatorScene, checksum: str, wanted: Open
+    name: str, scene: str, model: str, at: MercatorScene, key: Mapping[str, Any], most_cells: int
 ) -> ViewFacts:
-    key = key_of(at.card, Path(scene.path), SceneOptions(products=at.products, gsd=wanted.gsd), checksum)
-    digest = hashlib.sha256(json.dumps([key, at.zoom, at.side], sort_keys=True).encode()).hexdigest()
+    digest = hashed({"key": key, "zoom": at.zoom, "side": at.side})
     return ViewFacts(
-        name, scene.id, model, at.products, at.zoom,
-        view.least_zoom(at, wanted.overview_cells), view.most_zoom(at), at.side,
+        name, scene, model, at.products, at.zoom,
+        view.least_zoom(at, most_cells), view.most_zoom(at), at.side,
         (*at.data,), (*at.extent,), at.scene_metres, digest, tuple(at.notices),
+        at.origin.get(COPYRIGHT, ""), isinstance(at, LiveScene),
     )  # fmt: skip

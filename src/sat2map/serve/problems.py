@@ -1,5 +1,6 @@
 """What went wrong, as HTTP says it: one table from errors to status codes, and bodies by RFC 9457."""
 
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -21,6 +22,8 @@ STATUS = {
     "UnsuitableModel": HTTPStatus.BAD_REQUEST,
     "UnknownModel": HTTPStatus.NOT_FOUND,
     "Cancelled": HTTPStatus.GONE,
+    "DownloadFailed": HTTPStatus.BAD_GATEWAY,  # of a tile source; 503 if it asks for a pause
+    "BadAddress": HTTPStatus.BAD_GATEWAY,  # it sends us elsewhere
     "StorageFailed": HTTPStatus.INSUFFICIENT_STORAGE,
     "WorkerLost": HTTPStatus.SERVICE_UNAVAILABLE,
 }
@@ -34,7 +37,10 @@ REASONS = {
     "uploads": "too many uploads are under way",
     "spool": "the space for uploads is full",
     "streams": "too many listeners",
+    "upstream": "the tile source wants a pause, or too many wait for it",
 }
+
+_UPSTREAM_PAUSE = 5  # seconds, where a source does not say how long
 
 
 def problem(
@@ -51,7 +57,11 @@ def problem(
 def of_failure(failed: Failed, name: str = "the file") -> Response:
     """Return the answer for what the worker could not do; paths in its message become `name`."""
     status = STATUS.get(failed.kind, HTTPStatus.INTERNAL_SERVER_ERROR)
-    return problem(status, failed.kind or "InternalError", failed.what, failed.remedy)
+    headers = {}
+    if status == HTTPStatus.BAD_GATEWAY:
+        status = HTTPStatus.SERVICE_UNAVAILABLE if failed.wait else status
+        headers = {"Retry-After": str(math.ceil(failed.wait or _UPSTREAM_PAUSE))}
+    return problem(status, failed.kind or "InternalError", failed.what, failed.remedy, headers)
 
 
 def of_error(error: Exception) -> Response:

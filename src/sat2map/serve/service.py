@@ -2,6 +2,8 @@
 
 import asyncio
 
+import msgspec
+
 from sat2map.serve.catalogue import Catalogue
 from sat2map.serve.jobs import Jobs
 from sat2map.serve.lane import Lane
@@ -12,7 +14,9 @@ from sat2map.serve.spool import Spool
 from sat2map.serve.supervisor import Supervisor
 from sat2map.serve.tilecache import TileCache
 from sat2map.serve.towns import Towns
+from sat2map.serve.upstream import Upstream
 
+SOURCES = "sources"  # folder of the tiles of tile sources
 REMEMBERED = 256 << 20  # bytes of computed tiles in the worker, compressed
 
 
@@ -21,16 +25,22 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         limits = settings.limits
-        wanted = Open(
-            settings.scenes, settings.models, settings.gsd, limits.picture_pixels, limits.scene_bytes,
-            limits.overview_cells, REMEMBERED,
-        )  # fmt: skip
         self.settings = settings
         self.metrics = Metrics()
+        self.spool = Spool(limits)
+        kept = settings.cache / SOURCES if settings.cache else self.spool.private(SOURCES)
+        remotes = tuple(
+            msgspec.structs.replace(far, folder=str(kept.absolute()), kept=limits.upstream_disk)
+            for far in settings.remotes
+        )
+        wanted = Open(
+            settings.scenes, settings.models, remotes, settings.gsd, limits.picture_pixels, limits.scene_bytes,
+            limits.overview_cells, limits.upstream_cells, REMEMBERED,
+        )  # fmt: skip
         self.supervisor = Supervisor(wanted, limits)
         self.lane = Lane(self.supervisor, limits)
+        self.upstream = Upstream(self.supervisor, limits)
         self.tiles = TileCache(settings.cache, limits.memory, limits.disk)
-        self.spool = Spool(limits)
         self.towns = Towns(self.supervisor)
         self.jobs = Jobs(self.supervisor, self.spool, limits)
         self.catalogue: Catalogue
@@ -80,6 +90,9 @@ class Service:
             "cache_disk_hits_total": ("Tiles found on disk.", tiles.disk_hits),
             "cache_misses_total": ("Tiles found nowhere.", tiles.misses),
             "cache_damaged_total": ("Tiles on disk that did not match their checksum.", tiles.damaged),
+            "upstream_waiting": ("Tiles that wait for a tile source.", self.upstream.waiting),
+            "upstream_requests_total": ("Requests to tile sources by this worker.", self.upstream.requests),
+            "upstream_failures_total": ("Tiles for which a tile source failed.", self.upstream.failures),
             "jobs_waiting": ("Translations that wait or run.", self.jobs.active),
             "spool_bytes": ("Bytes of uploads and results on disk.", self.spool.used),
         }

@@ -6,6 +6,7 @@ from pathlib import Path
 from sat2map.errors import UnsafeServer
 from sat2map.serve.limits import ServeLimits
 from sat2map.serve.messages import Model, Scene
+from sat2map.serve.remote import Remote
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -16,6 +17,7 @@ class Settings:
 
     scenes: tuple[Scene, ...] = ()
     models: tuple[Model, ...] = ()
+    remotes: tuple[Remote, ...] = ()  # tile sources, as `remote.described` gives them
     host: str = "127.0.0.1"
     port: int = 8000
     root_path: str = ""  # "/maps" if a proxy serves us there

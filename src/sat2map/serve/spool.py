@@ -40,6 +40,7 @@ class Spool:
             self._lock.enter_context(storage.locked(self._folder))
         self._sizes: dict[str, int] = {}
         self._receiving = 0
+        self._private: set[str] = set()
 
     @property
     def used(self) -> int:
@@ -95,6 +96,11 @@ class Spool:
         storage.make_folder(self._folder / name)
         return name
 
+    def private(self, name: str) -> Path:
+        """Return a folder of the server's own, which is in nobody's way and vanishes with the rest."""
+        self._private.add(name)
+        return self._folder / name
+
     def measure(self, name: str) -> None:
         """Count the files of a folder anew, after results came into it."""
         if name in self._sizes:
@@ -112,7 +118,7 @@ class Spool:
     def sweep(self) -> None:
         """Remove what the worker may have written for work that was cancelled meanwhile."""
         for path in self._folder.iterdir():
-            if path.is_dir() and path.name not in self._sizes:
+            if path.is_dir() and path.name not in {*self._sizes, *self._private}:
                 shutil.rmtree(path, ignore_errors=True)
 
     def close(self) -> None:

@@ -69,10 +69,10 @@ class Supervisor:
 
     async def call(
         self,
-        request: messages.Tiles | messages.Work | messages.Extract | messages.Invent,
+        request: messages.Tiles | messages.Bring | messages.Work | messages.Extract | messages.Invent,
         silence: float,
         report: Callable[[messages.Progress], None] | None = None,
-    ) -> Made | messages.Done:
+    ) -> Made | messages.Brought | messages.Done:
         """Send a request and return its answer.
 
         A worker that says nothing about it for `silence` seconds is ended. Raises WorkerLost, WorkFailed.
@@ -80,7 +80,9 @@ class Supervisor:
         if not self.is_ready or self._process is None or self._process.stdin is None:
             raise WorkerLost
         pipe, process, number = self._process.stdin, self._process, request.id
-        answer: asyncio.Future[Made | messages.Done] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Made | messages.Brought | messages.Done] = (
+            asyncio.get_running_loop().create_future()
+        )
         heard = time.monotonic()
 
         def listen(progress: messages.Progress) -> None:
@@ -189,7 +191,7 @@ class Supervisor:
                 case messages.Progress():
                     if answer.id in self._reports:
                         self._reports[answer.id](answer)
-                case Made() | messages.Done() | Failed():
+                case Made() | messages.Brought() | messages.Done() | Failed():
                     future = self._waiting.get(answer.id)
                     if future and not future.done():
                         if isinstance(answer, Failed):

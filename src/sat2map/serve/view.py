@@ -3,6 +3,7 @@
 import threading
 import zlib
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from sat2map.images import decode_image_with_alpha
 from sat2map.images.writing import encode_webp
 from sat2map.mercator import TILE, Tile
 from sat2map.scenes.tiles import SOURCE, MercatorScene, TilePixels, encode, pyramid
+from sat2map.scenes.tiles.live import LiveScene
 
 DEEPER = 4  # zooms beyond the network's that repeat pixels
 SPECK = 64  # px; a scene that is smaller than this at some zoom is not offered at still smaller ones
@@ -92,6 +94,18 @@ class View:
             return data
         rgb, alpha = decode_image_with_alpha(data)
         return encode_webp(rgb if alpha is None else np.dstack([rgb, alpha]))
+
+    def bring(
+        self, tile: Tile, product: str, seconds: float, wanted: Callable[[], bool] = lambda: True
+    ) -> int:
+        """Have on disk what a tile needs of a tile source; return the requests spent so far. Nothing for files.
+
+        Raises what `Feed.bring` raises.
+        """
+        if not isinstance(self.scene, LiveScene):
+            return 0
+        self.scene.feed.bring(self.scene.places(tile, product), seconds, wanted)
+        return self.scene.feed.budget.requests
 
     def _tile(self, tile: Tile, product: str) -> TilePixels | None:
         """Return a tile as `MercatorScene.tile` does, but remember what it and those below it were made of."""

@@ -11,21 +11,36 @@ import queue
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
-from sat2map.errors import Sat2MapError
+from sat2map.errors import DownloadFailed, Sat2MapError
 from sat2map.mercator import Tile
 from sat2map.serve import messages
 from sat2map.serve.extract import extract
 from sat2map.serve.gate import Gate
-from sat2map.serve.messages import Answer, Cancel, Done, Extract, Failed, Invent, Made, Open, Tiles, Work
+from sat2map.serve.messages import (
+    Answer,
+    Bring,
+    Brought,
+    Cancel,
+    Done,
+    Extract,
+    Failed,
+    Invent,
+    Made,
+    Open,
+    Tiles,
+    Work,
+)
 from sat2map.serve.names import UPLOAD
 from sat2map.serve.opening import Opened, opened
 from sat2map.serve.uploaded import Cancelled, Report, translate_upload
 
 TOWN = 512  # px
+BRINGERS = 16  # threads that wait for tile sources
 
 
 class Worker:
@@ -51,17 +66,20 @@ class Worker:
                 self._say(failure(0, error))
                 return
             self._say(open_.ready)
-            threading.Thread(target=self._listen, daemon=True).start()
+            self._bringers = stack.enter_context(ThreadPoolExecutor(BRINGERS, "bring"))
+            threading.Thread(target=self._listen, args=(open_,), daemon=True).start()
             threading.Thread(target=self._work_on, args=(open_,), daemon=True).start()
             while True:
                 self._make(open_, self._tiles.get())
 
-    def _listen(self) -> None:
+    def _listen(self, open_: Opened) -> None:
         while True:
             request = messages.read_request(self._requests)
             match request:
                 case Tiles():
                     self._tiles.put(request)
+                case Bring():
+                    self._bringers.submit(self._bring, open_, request, time.monotonic())
                 case Work() | Extract() | Invent():
                     self._work.put(request)
                 case Cancel():
@@ -78,6 +96,19 @@ class Worker:
             self._say(Made(request.id, made, time.perf_counter() - start))
         except Exception as error:
             self._say(failure(request.id, error))
+
+    def _bring(self, open_: Opened, request: Bring, asked: float) -> None:
+        """Bring what a tile needs; several at a time, since nobody but a network is busy with it."""
+        try:
+            view, left = open_.views[request.view], asked + request.seconds - time.monotonic()
+            spent = view.bring(
+                Tile(*request.tile), request.product, left, lambda: request.id not in self._cancelled
+            )
+            self._say(Brought(request.id, spent))
+        except Exception as error:
+            self._say(failure(request.id, error))
+        finally:
+            self._cancelled.discard(request.id)
 
     def _work_on(self, open_: Opened) -> None:
         while True:
@@ -131,6 +162,8 @@ def painted(town: Invent) -> tuple[bytes, bytes]:
 
 def failure(number: int, error: Exception) -> Failed:
     """Return what the server is told of an error: all of those that a user can fix, the kind of the others."""
+    if isinstance(error, DownloadFailed):
+        return Failed(number, "DownloadFailed", error.what, error.remedy, error.wait or 0.0)
     if isinstance(error, Sat2MapError):
         return Failed(number, type(error).__name__, error.what, error.remedy)
     if isinstance(error, Cancelled):

@@ -1,5 +1,6 @@
 """Tiles of a source when somebody looks, not all at once: fetched a few at a time, each once, then from the disk."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -8,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from sat2map.errors import DownloadFailed
-from sat2map.network import Budget, Limits, Reply
+from sat2map.network import Address, Budget, Limits, Reply
 from sat2map.scenes.job import hashed
 from sat2map.scenes.sources.fetch import CONNECTIONS
 from sat2map.scenes.sources.job import TileSource
@@ -103,10 +104,18 @@ class Feed:
             if error.wait:
                 with self._lock:
                     self._held_until = max(self._held_until, time.monotonic() + error.wait)
-            raise
+            raise DownloadFailed(self._nameless(error.what), "Try again later", error.wait) from None
         finally:
             with self._lock:
                 del self._under_way[place]
+
+    def _nameless(self, text: str) -> str:
+        """Take places of other people's files out of a message: it may go to clients of ours."""
+        text = re.sub(r"https?://[^\s:]+(:\d+)?[^\s:]*", "the tile source", text)
+        for home in self._source.layer.template.homes:
+            host = Address.parse(home).host
+            text = re.sub(rf"\[?{re.escape(host)}\]?(:\d+)?", "the tile source", text)
+        return text
 
     def _refuse_while_held(self) -> None:
         left = self._held_until - time.monotonic()
