@@ -66,7 +66,7 @@ class Server:
         return float(next(line.split()[1] for line in lines if line.startswith(f"sat2map_{name} ")))
 
     def worker(self) -> int:
-        """The process number of the worker: the only child."""
+        """The process number of the worker: the oldest child; a younger one is in reserve."""
         children = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         return int(children[0]) if children else 0
 
@@ -124,7 +124,8 @@ def main() -> None:
     told["scenes"] = tuple(Scene(name, path) for name, path in told.get("scenes", {}).items())
     told["models"] = tuple(Model(name, path) for name, path in told.get("models", {}).items())
     told["remotes"] = tuple(described(msgspec.convert(far, Remote)) for far in told.get("remotes", ()))
-    limits = {k: tuple(v) if isinstance(v, list) else v for k, v in told.get("limits", {}).items()}
+    limits = {"spare_after": None}  # a second worker is for the tests that are about it
+    limits |= {k: tuple(v) if isinstance(v, list) else v for k, v in told.get("limits", {}).items()}
     told["limits"] = ServeLimits(**limits)
     told["cache"] = pathlib.Path(told["cache"]) if told.get("cache") else None
     for name in ("cors", "allow_hosts"):

@@ -1,6 +1,7 @@
 """The worker process may die, hang or be killed: the server stays, and only those who wait for it are told.
 
-SAT2MAP_KILLS (default 3) says how often it is killed under load.
+SAT2MAP_KILLS (default 3) says how often it is killed under load, SAT2MAP_PAUSE (default 1.2) how many seconds lie
+between.
 """
 
 import concurrent.futures
@@ -9,6 +10,7 @@ import os
 import pathlib
 import random
 import signal
+import statistics
 import threading
 import time
 
@@ -21,6 +23,7 @@ from sat2map.mercator import Tile
 from serving import Server, serving
 
 KILLS = int(os.environ.get("SAT2MAP_KILLS", "3"))
+PAUSE = float(os.environ.get("SAT2MAP_PAUSE", "1.2"))
 ZOOM = 17
 
 
@@ -42,9 +45,11 @@ def paths(server: Server, zoom: int = ZOOM) -> list[str]:
     return [f"/tiles/{p}/{t.z}/{t.x}/{t.y}.png" for t in tiles for p in ("source", "colour", "classes")]
 
 
-def test_kills_under_load_harm_only_what_is_under_way(folder, tmp_path_factory):
+@pytest.mark.parametrize("spare_after", [0.2, None])
+def test_kills_under_load_harm_only_what_is_under_way(folder, tmp_path_factory, spare_after):
     """Memory for tiles is so small that nearly every request needs the worker."""
-    with started(folder, limits={"memory": 1, "patience": 60, "deaths": 1000}) as server:
+    limits = {"memory": 1, "patience": 60, "deaths": 1000, "spare_after": spare_after}
+    with started(folder, limits=limits) as server:
         known = paths(server)
         truth = {path: hashlib.sha256(server.get(path).body).hexdigest() for path in known}
         answers: list[tuple[int, str, str, str]] = []
@@ -60,15 +65,18 @@ def test_kills_under_load_harm_only_what_is_under_way(folder, tmp_path_factory):
 
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             loads = [pool.submit(load, seed) for seed in range(4)]
-            back = []
+            ready, back = [], []
             for _ in range(KILLS):
-                time.sleep(1.2)
+                time.sleep(PAUSE)
                 worker = server.worker()
+                ready.append(server.gauge("worker_spare") == 1)
+                start = time.perf_counter()
                 os.kill(worker, signal.SIGKILL)
-                while server.get("/readyz").status == 200 and server.worker() == worker:
-                    time.sleep(0.005)
+                while server.worker() == worker:
+                    time.sleep(0.002)
                 assert server.get("/healthz").status == 200
-                back.append(server.wait_ready())
+                server.wait_ready()
+                back.append(time.perf_counter() - start)
             time.sleep(0.3)
             going.set()
             for each in loads:
@@ -77,11 +85,40 @@ def test_kills_under_load_harm_only_what_is_under_way(folder, tmp_path_factory):
         assert all(a[0] == 503 and a[3] in ("WorkerLost", "Refused") for a in failed), failed[:3]
         assert all(a[2] == truth[a[1]] for a in answers if a[0] == 200)
         assert len(failed) <= 8 * KILLS and len(answers) - len(failed) > KILLS
-        assert server.gauge("worker_starts_total") == KILLS + 1
+        assert KILLS + 1 <= server.gauge("worker_starts_total") <= KILLS + 2
+        assert spare_after or not any(ready)
         figures = (
-            f"{KILLS} kills, {len(answers)} answers, {len(failed)} failed; back in {max(back):.2f} s at most"
+            f"{KILLS} kills, each {PAUSE} s after the last was over, {sum(ready)} with a spare at hand: {len(answers)} "
+            f"answers, {len(failed)} failed; ready again after {statistics.median(back):.2f} s (median), "
+            f"{max(back):.2f} s at most"
         )
-        (tmp_path_factory.getbasetemp() / "kills.txt").write_text(figures)
+        name = f"kills-{'with' if spare_after else 'without'}-spare.txt"
+        (tmp_path_factory.getbasetemp() / name).write_text(figures)
+
+
+def test_a_spare_that_dies_is_replaced_and_nobody_notices(folder):
+    with started(folder, limits={"spare_after": 0.1}) as server:
+        path = paths(server)[1]
+        body = server.get(path).body
+        first, spare = _children(server, 2)
+        os.kill(spare, signal.SIGKILL)
+        while spare in _children(server, 1):
+            time.sleep(0.01)
+        assert server.get("/readyz").status == 200 and server.get(path).body == body
+        assert _children(server, 2)[0] == first
+        server.wait_ready()
+    assert not pathlib.Path(f"/proc/{first}").exists(), "both end with the server"
+
+
+def _children(server: Server, least: int) -> list[int]:
+    """Return the processes of the server, once there are so many."""
+    end = time.time() + 60
+    while time.time() < end:
+        found = pathlib.Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+        if len(found) >= least:
+            return [int(number) for number in found]
+        time.sleep(0.01)
+    raise AssertionError(f"there are only {found}")
 
 
 def test_a_worker_that_hangs_is_ended(folder):

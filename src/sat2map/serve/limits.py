@@ -26,6 +26,7 @@ class ServeLimits:
     # the worker
     start_timeout: float = 120.0  # seconds until it has opened models and scenes
     backoff: tuple[float, float] = (0.1, 4.0)  # seconds before it is started anew: at first, and at most
+    spare_after: float | None = 2.0  # seconds after which a second one is opened, to step in; None: none
     settled: float = 1.0  # seconds of life after which the first of these counts again
 
     # connections

@@ -80,6 +80,7 @@ class Service:
         lane, tiles = self.lane, self.tiles
         return {
             "worker_ready": ("Whether the inference process is ready.", self.supervisor.is_ready),
+            "worker_spare": ("Whether a second one is ready to take over.", self.supervisor.has_spare),
             "worker_starts_total": ("Inference processes started.", self.supervisor.starts),
             "queue_cells": ("Cells that wait for the network.", lane.waiting),
             "queue_seconds": ("Estimated wait of a new cell.", lane.wait),

@@ -1,20 +1,15 @@
-"""Keeps one worker process alive: starts it, listens to it, ends it when it hangs, starts it anew when it is gone."""
+"""Keeps one worker at work: listens to it, ends it when it hangs, and has the next take over when it is gone."""
 
 import asyncio
 import contextlib
-import os
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import sat2map
-from sat2map import errors
-from sat2map.errors import Sat2MapError
 from sat2map.serve import messages
 from sat2map.serve.limits import ServeLimits
 from sat2map.serve.messages import Failed, Made, Open, Ready
+from sat2map.serve.nursery import Nursery, Raised, end, kill
 
 _LAST_MOMENT = 1.0  # seconds between the end of the pipe and that of the process
 
@@ -35,21 +30,29 @@ class Supervisor:
     """One worker at a time. `call` sends a request and waits for its answer; both end when the worker does."""
 
     def __init__(self, open_: Open, limits: ServeLimits) -> None:
-        self._open, self._limits = open_, limits
+        self._limits, self._nursery = limits, Nursery(open_, limits)
         self._process: asyncio.subprocess.Process | None = None
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._reports: dict[int, Callable[[messages.Progress], None]] = {}
         self._number = 0
         self._ready = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
-        self._closing = False
-        self.facts: Ready | None = None
-        self.starts = 0
+        self._ending: asyncio.Task[None] | None = None
 
     @property
     def is_ready(self) -> bool:
         """Whether a worker is there that has opened everything."""
         return self._ready.is_set()
+
+    @property
+    def has_spare(self) -> bool:
+        """Whether a second worker is ready to take over."""
+        return self._nursery.has_spare
+
+    @property
+    def starts(self) -> int:
+        """Workers started."""
+        return self._nursery.starts
 
     @property
     def pid(self) -> int | None:
@@ -58,10 +61,11 @@ class Supervisor:
 
     async def start(self) -> Ready:
         """Start the first worker and return what it has opened; raises what it raised."""
-        pipe = await self._start_process()
-        self._keeper = asyncio.create_task(self._keep(pipe))
-        assert self.facts is not None
-        return self.facts
+        first = await self._nursery.first()
+        self._process = first.process
+        self._ready.set()
+        self._keeper = asyncio.create_task(self._keep(first))
+        return first.facts
 
     async def ready(self) -> None:
         """Wait until a worker is there."""
@@ -99,7 +103,7 @@ class Supervisor:
                 if left <= 0:
                     if process is self._process:
                         self._ready.clear()
-                    self._kill(process)
+                    kill(process)
                     raise WorkerLost
                 await asyncio.wait({answer}, timeout=left)
             return answer.result()
@@ -117,72 +121,30 @@ class Supervisor:
 
     async def close(self) -> None:
         """End the worker."""
-        self._closing = True
         self._ready.clear()
         if self._keeper:
             self._keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeper
-        if self._process:
-            self._kill(self._process)
-            await self._process.wait()
+        await self._nursery.close()
+        for ending in (self._ending, self._process and end(self._process)):
+            if ending:
+                await ending
         self._lose()
 
-    async def _keep(self, pipe: asyncio.StreamReader) -> None:
+    async def _keep(self, worker: Raised) -> None:
         """Listen to worker after worker."""
-        first, most = self._limits.backoff
-        pause = first
         while True:
+            self._process = worker.process
+            self._ready.set()
             began = time.monotonic()
-            await self._listen(pipe)
+            await self._listen(worker.pipe)
             self._ready.clear()
-            assert self._process is not None
             self._lose()
-            await self._end(self._process)
-            if time.monotonic() - began > self._limits.settled:
-                pause = first
-            while True:
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, most)
-                with contextlib.suppress(Sat2MapError, OSError, TimeoutError):
-                    pipe = await self._start_process()
-                    break
-
-    async def _start_process(self) -> asyncio.StreamReader:
-        """Start a worker and wait until it is ready. Raises what it raised, and StartFailed if it says nothing."""
-        self.starts += 1
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "sat2map.serve.worker",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=_environment(),
-            start_new_session=True,  # Ctrl-C is for the server, which then ends the worker
-        )  # fmt: skip
-        process = self._process
-        assert process.stdin and process.stdout
-        process.stdin.write(messages.framed(self._open))
-        try:
-            async with asyncio.timeout(self._limits.start_timeout):
-                answer = await messages.read_answer(process.stdout)
-        except TimeoutError:
-            answer = None
-        if not isinstance(answer, Ready):
-            self._kill(process)
-            await process.wait()
-            if isinstance(answer, Failed):
-                raise error_of(answer)
-            raise errors.WorkerFailed(
-                "the process that runs the models ended before it was ready",
-                "See what it wrote above; a machine without free memory is the commonest reason",
-            )
-        if (
-            self.facts and answer != self.facts
-        ):  # a file was replaced: what the server says of it would be wrong
-            self._kill(process)
-            raise errors.WorkerFailed(
-                "the scene or model has changed since the start", "Start the server again"
-            )
-        self.facts = answer
-        self._ready.set()
-        return process.stdout
+            # Most are dead already and must not be signalled; the next need not wait for that.
+            self._ending = asyncio.create_task(end(worker.process, _LAST_MOMENT))
+            has_settled = time.monotonic() - began > self._limits.settled
+            worker = await self._nursery.next(has_settled=has_settled)
 
     async def _listen(self, pipe: asyncio.StreamReader) -> None:
         """Hand on answers until the worker is gone."""
@@ -205,31 +167,3 @@ class Supervisor:
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(WorkerLost())
-
-    async def _end(self, process: asyncio.subprocess.Process) -> None:
-        """Wait for the end of a worker that has closed its pipe; most are dead already, and must not be signalled."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_MOMENT):
-                await process.wait()
-        if process.returncode is None:
-            self._kill(process)
-            await process.wait()
-
-    def _kill(self, process: asyncio.subprocess.Process) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-
-
-def error_of(failed: Failed) -> Sat2MapError:
-    """Return the error that a worker told of."""
-    kind = getattr(errors, failed.kind, None) if failed.kind else None
-    if isinstance(kind, type) and issubclass(kind, Sat2MapError):
-        return kind(failed.what, failed.remedy)
-    return errors.WorkerFailed(failed.what, failed.remedy)
-
-
-def _environment() -> dict[str, str]:
-    """Return the environment of the worker: ours, and where our package lies, as we may not be installed."""
-    home = str(Path(sat2map.__file__).resolve().parents[1])
-    known = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([home, *(p for p in known if p != home)])}
