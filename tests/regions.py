@@ -10,7 +10,8 @@ from rasterio.warp import transform
 
 import geotiffs
 import tiny
-from sat2map.batch.planning import plan_batch
+from sat2map.batch.plan import Plan
+from sat2map.batch.planning import AreaOptions, GridOptions, PlanOptions, Reading, plan_batch
 
 PRODUCTS = ("colour", "classes", "confidence")
 
@@ -48,9 +49,23 @@ def model(folder: pathlib.Path) -> str:
     return str(folder)
 
 
-def plan(sources: Sequence[pathlib.Path], folder: pathlib.Path, **options: Any) -> Any:
-    return plan_batch(
-        sources,
-        folder,
-        **{"model": model(folder.parent / "model"), "products": PRODUCTS, "side": 512, **options},
-    )
+def options(folder: pathlib.Path, **wanted: Any) -> PlanOptions:
+    """Options of a plan in `folder`: a tiny model and small cells; the rest is what the groups of options take."""
+    groups: dict[str, tuple[str, Any]] = {
+        name: (group, kind)
+        for group, kind in (("grid", GridOptions), ("area", AreaOptions), ("reading", Reading))
+        for name in kind.__dataclass_fields__
+    }
+    told: dict[str, Any] = {"model": model(folder.parent / "model"), "products": PRODUCTS, "side": 512}
+    grouped: dict[str, dict[str, Any]] = {}
+    for name, value in wanted.items():
+        if name in groups:
+            grouped.setdefault(groups[name][0], {})[name] = value
+        else:
+            told[name] = value
+    kinds = {"grid": GridOptions, "area": AreaOptions, "reading": Reading}
+    return PlanOptions(**told, **{group: kinds[group](**values) for group, values in grouped.items()})
+
+
+def plan(sources: Sequence[pathlib.Path | str], folder: pathlib.Path, **wanted: Any) -> Plan:
+    return plan_batch(sources, folder, options(folder, **wanted))

@@ -14,14 +14,14 @@ import pytest
 import rasterio
 
 import regions
+from batches import Here, pixels, same_maps
 from sat2map import mercator, storage
 from sat2map.batch.cell import Worker
-from sat2map.batch.engine import attempt
 from sat2map.batch.journal import Outcome, read_standing, record
 from sat2map.batch.merge import merge_plan
 from sat2map.batch.mosaic import Mosaic
 from sat2map.batch.plan import CELLS, RASTERS, PlannedCell, read_cells, read_plan
-from sat2map.batch.rasters import Mosaicked, _after_widest_gap
+from sat2map.batch.rasters import _after_widest_gap
 from sat2map.batch.run import run_plan
 from sat2map.batch.status import prometheus_text, status_of
 from sat2map.bundle import find
@@ -32,28 +32,6 @@ from sat2map.scenes.tiles import open_mercator
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 KILLS = int(os.environ.get("SAT2MAP_KILLS", "3"))
-
-
-class Here:
-    """An engine in this process, one cell at a time; `spoil` may replace an outcome."""
-
-    capacity = 1
-
-    def __init__(self, folder: pathlib.Path, spoil=lambda cell: None) -> None:
-        self.worker, self.spoil, self.out = Worker(read_plan(folder), folder), spoil, []
-        self.computed: list[str] = []
-
-    def start(self, cell: PlannedCell) -> None:
-        self.out.append(cell)
-
-    def wait(self) -> list[Outcome]:
-        cell = self.out.pop()
-        self.computed.append(cell.id)
-        return [self.spoil(cell) or attempt(self.worker, cell)]
-
-    def close(self) -> None:
-        self.out.clear()
-        self.worker.close()
 
 
 @pytest.fixture(scope="module")
@@ -68,30 +46,6 @@ def reference(sources, tmp_path_factory):
     regions.plan(sources, folder)
     run_plan(folder, lambda: Here(folder))
     return folder
-
-
-def pixels(folder: pathlib.Path, product: str, world: Window | None = None):
-    """The merged product as arrays, on `world` or on all its cells."""
-    plan = read_plan(folder)
-    finished = read_standing(folder).finished
-    with Mosaicked(folder, plan, read_cells(folder, plan), finished, product) as merged:
-        world = world or merged.world
-        shared = world.shared(merged.world)
-        inside = shared._replace(row=shared.row - merged.world.row, col=shared.col - merged.world.col)
-        values, valid = merged.pixels(inside)
-        missing = 0 if product == "colour" else 255
-        out = np.full((world.height, world.width, values.shape[2]), missing, np.uint8)
-        mask = np.zeros(out.shape[:2], np.bool_)
-        out[shared.slices(world)], mask[shared.slices(world)] = values, valid
-        return world, out, mask
-
-
-def same_maps(one: pathlib.Path, other: pathlib.Path) -> None:
-    for product in regions.PRODUCTS:
-        world, values, valid = pixels(one, product)
-        _, again, also = pixels(other, product, world)
-        np.testing.assert_array_equal(valid, also)
-        np.testing.assert_array_equal(values, again)
 
 
 def test_the_same_sources_give_the_same_plan_byte_for_byte(sources, reference, tmp_path):
@@ -143,7 +97,9 @@ def test_where_scenes_overlap_the_first_one_is_seen(reference):
     plan, whole, overlapping = worker.plan, Window(0, 0, 512, 512), 0
     for cell in read_cells(reference, plan):
         layers = [
-            layer for number in cell.sources for layer in worker._layers(number, cell.window(plan.side))
+            layer
+            for number in cell.sources
+            for layer in worker.layers(number, cell.window(plan.side), cell.window(plan.side))
         ]
         if len(layers) < 2:
             continue

@@ -5,38 +5,27 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 import sat2map
-from sat2map import bundle, mercator, storage
-from sat2map.batch.mosaic import Mosaic
+from sat2map import bundle, storage
+from sat2map.batch.described import TilesSource
+from sat2map.batch.mosaic import Layer, Mosaic
+from sat2map.batch.opening import Placed, open_source
 from sat2map.batch.plan import RASTERS, Plan, PlannedCell
-from sat2map.batch.sources import identity
 from sat2map.errors import BadPlan
 from sat2map.grid import Window, align_up
 from sat2map.runtime import OnnxTranslator, Translator
 from sat2map.scenes import raster
 from sat2map.scenes.job import NOTICE
-from sat2map.scenes.tiles import WorldSource
-from sat2map.scenes.tiles.opening import Opened
+from sat2map.scenes.raster.origin import COPYRIGHT, SOURCE
 from sat2map.scenes.tiles.scene import cell_side
-from sat2map.scenes.tiles.surroundings import Surroundings
 from sat2map.scenes.translate import translate
 
 UInt8 = npt.NDArray[np.uint8]
 KEPT_OPEN = 16  # scenes per worker
-
-
-class _Scene(NamedTuple):
-    """A source that is open."""
-
-    opened: Opened
-    parts: list[tuple[Window, raster.RasterSource]]  # of the world's raster
-    around: Surroundings
-    stack: ExitStack
 
 
 class Worker:
@@ -46,14 +35,14 @@ class Worker:
         """Raises UnknownModel, BadBundle, BadPlan if the model is another one than that of the plan."""
         self.plan, self.folder = plan, folder
         self.translator = translator or _model(plan)
-        self._open: OrderedDict[int, _Scene] = OrderedDict()
+        self._open: OrderedDict[int, tuple[Placed, ExitStack]] = OrderedDict()
         self._environment = ExitStack()
         self._environment.enter_context(raster.many_open())
 
     def close(self) -> None:
         """Close the scenes that are open; the worker is of no use afterwards."""
         while self._open:
-            self._open.popitem()[1].stack.close()
+            self._open.popitem()[1][1].close()
         self._environment.close()
 
     def compute(self, cell: PlannedCell) -> dict[str, str]:
@@ -76,7 +65,8 @@ class Worker:
         region = window.grown(
             align_up(max(card.halo, 1), side)
         )  # nothing is mirrored at its edge that is looked at
-        layers = [layer for number in cell.sources for layer in self._layers(number, region)]
+        seen = window.grown(card.halo)
+        layers = [layer for number in cell.sources for layer in self.layers(number, region, seen)]
         if not layers:
             return None
         mosaic = Mosaic(layers)
@@ -91,38 +81,20 @@ class Worker:
         )  # fmt: skip
         return {**canvas.products, "valid": valid.astype(np.uint8)}
 
-    def _layers(self, number: int, region: Window) -> list[WorldSource]:
-        """Return a source on the region, once for each turn of the world on which it lies there."""
-        scene, turn = self._scene(number), mercator.side(self.plan.zoom)
-        near = mercator.window_of(scene.opened.extent, self.plan.zoom).grown(self.plan.margin)
-        turned = [region._replace(col=region.col + add) for add in (-turn, 0, turn)]
-        return [
-            WorldSource(scene.parts, part, scene.opened.lock, scene.around)
-            for part in turned
-            if near.shared(part).area
-        ]
+    def layers(self, number: int, region: Window, seen: Window) -> list[Layer]:
+        """Return a source on a region, of which `seen` will be read."""
+        return self._source(number).layers(region, seen)
 
-    def _scene(self, number: int) -> _Scene:
+    def _source(self, number: int) -> Placed:
         if number in self._open:
             self._open.move_to_end(number)
-            return self._open[number]
+            return self._open[number][0]
         while len(self._open) >= KEPT_OPEN:
-            self._open.popitem(last=False)[1].stack.close()
-        self._open[number] = self._opened(self.plan.sources[number].path, self.plan.sources[number].identity)
-        return self._open[number]
-
-    def _opened(self, path: str, known_as: str) -> _Scene:
-        plan, card = self.plan, self.translator.card
-        if identity(Path(path)) != known_as:
-            raise BadPlan(f"{path} has changed since the plan was made", "Plan again, into another folder")
-        read = {"bidx": plan.bidx, "scale": plan.scale, "nodata": plan.nodata}
+            self._open.popitem(last=False)[1][1].close()
         with ExitStack() as stack:
-            limits = raster.Limits()
-            dataset = stack.enter_context(raster.open_scene(Path(path), limits))
-            opened = Opened(dataset, path, card, read, limits, stack)
-            data = mercator.window_of(opened.extent, plan.zoom)
-            around = Surroundings(opened.place, plan.zoom, data, card.halo + card.stride)
-            return _Scene(opened, opened.at(plan.zoom), around, stack.pop_all())
+            source = open_source(self.plan, number, self.translator.card, self.folder, stack)
+            self._open[number] = source, stack.pop_all()
+        return source
 
     def _write(
         self, cell: PlannedCell, window: Window, products: Mapping[str, UInt8], valid: npt.NDArray[np.bool_],
@@ -130,12 +102,11 @@ class Worker:
     ) -> None:  # fmt: skip
         plan, card = self.plan, self.translator.card
         rasters = storage.make_folder(self.folder / RASTERS)
-        box, size = mercator.bounds(window, plan.zoom), mercator.pixel_size(plan.zoom)
-        place = raster.north_up(mercator.CRS, box.left, box.top, size, window.height, window.width)
+        place = plan.grid.place(window)
         tags = {
             "TIFFTAG_SOFTWARE": f"sat2map {sat2map.__version__}", "TIFFTAG_IMAGEDESCRIPTION": NOTICE,
             "SAT2MAP_GENERATED": "yes", "SAT2MAP_MODEL": card.id, "SAT2MAP_MODEL_SHA256": plan.model.checksum,
-            "SAT2MAP_CELL": cell.id,
+            "SAT2MAP_CELL": cell.id, **_origin(plan, cell),
         }  # fmt: skip
         colours = card.palette.class_colours() if card.palette else ()
         layers = {
@@ -169,6 +140,16 @@ class _Part:
                     (self._part.height, self._part.width, *values.shape[2:]), np.uint8
                 )
             self.products[name][window.slices(self._part)] = values
+
+
+def _origin(plan: Plan, cell: PlannedCell) -> dict[str, str]:
+    """Return tags that say whose imagery a cell was made of, as far as services say so."""
+    used = (plan.sources[number] for number in cell.sources)
+    services = [source for source in used if isinstance(source, TilesSource)]
+    names = dict.fromkeys(source.name for source in services)
+    credits = dict.fromkeys(source.attribution for source in services if source.attribution)
+    tags = {SOURCE: "; ".join(names), COPYRIGHT: "; ".join(credits)}
+    return {key: value for key, value in tags.items() if value}
 
 
 def _model(plan: Plan) -> Translator:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from sat2map import mercator, storage
+from sat2map import storage
 from sat2map.batch.journal import Outcome
 from sat2map.batch.plan import RASTERS, Plan, PlannedCell
 from sat2map.scenes.vectors.writing import write_boxes
@@ -28,10 +28,10 @@ def write_index(
     written = []
     for product in plan.products:
         done = [cell for cell in cells if cell.id in finished and finished[cell.id].files]
-        boxes = [mercator.bounds(cell.window(plan.side), plan.zoom) for cell in done]
+        boxes = [plan.grid.bounds(cell.window(plan.side)) for cell in done]
         places = [f"{RASTERS}/{cell.id}_{product}.tif" for cell in done]
         name = "merged.gti.fgb" if product == "colour" else f"merged_{product}.gti.fgb"
         with storage.replacing(folder / name, overwrite=True) as draft:
-            write_boxes(draft, boxes, "location", places, mercator.CRS)
+            write_boxes(draft, boxes, "location", places, plan.grid.crs)
         written.append(folder / name)
     return written

@@ -1,16 +1,30 @@
-"""Several scenes as one raster of the world: where they overlap, the first one that has a pixel is shown."""
+"""Several scenes as one raster: where they overlap, the first one that has a pixel is shown."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from sat2map.grid import Window
 from sat2map.scenes.resolution import MISSING
-from sat2map.scenes.tiles import WorldSource
 
 UInt8 = npt.NDArray[np.uint8]
 Bool = npt.NDArray[np.bool_]
+
+
+class Layer(Protocol):
+    """A scene on a region of the grid, with what networks may see around it."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, bands)."""
+
+    def read(self, window: Window) -> UInt8:
+        """Return (height, width, bands); 128 where there is nothing to be seen."""
+
+    def valid(self, window: Window) -> Bool:
+        """Return (height, width), True where the scene has a pixel."""
 
 
 class Mosaic:
@@ -20,7 +34,7 @@ class Mosaic:
     image), else grey. A pixel depends on its place and on the order of the layers alone.
     """
 
-    def __init__(self, layers: Sequence[WorldSource]) -> None:
+    def __init__(self, layers: Sequence[Layer]) -> None:
         """`layers`: at least one; the first wins."""
         self._layers = layers
 

@@ -1,4 +1,4 @@
-"""The plan of a batch: which cells of the world's raster there are, and which sources have pixels in them.
+"""The plan of a batch: which cells of the grid there are, and which sources have pixels in them.
 
 Deterministic: the same sources, model and options give the same files, byte for byte. Where scenes overlap, the one
 that was named first is shown wherever it has a pixel (`batch.mosaic`).
@@ -12,13 +12,16 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from sat2map import mercator, storage
+from sat2map.batch.area import Footprint, Ring, touches
+from sat2map.batch.described import Source
+from sat2map.batch.grids import Grid, WebGrid
 from sat2map.errors import BadPlan, CorruptFile, FileMissing
 from sat2map.grid import Window
 from sat2map.mercator import Degrees
 from sat2map.scenes.raster import BLOCK
 
 HEADER, CELLS, JOURNAL, RASTERS = "plan.json", "cells.jsonl", "journal.jsonl", "cells"
-FORMAT = 1
+FORMAT = 2
 SIDES = (
     512,
     1024,
@@ -29,17 +32,6 @@ SIDES = (
 LEAST_ZOOM = 5  # from here on every side divides the world
 
 Side = Annotated[int, msgspec.Meta(ge=512)]
-
-
-class SceneSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One scene: where it is, how it is known again, where it lies."""
-
-    path: str
-    identity: str  # SHA-256 of its length, beginning and end
-    extent: tuple[
-        float, float, float, float
-    ]  # west, south, east (above 180 across that line), north; degrees
-    item: str = ""  # id of the STAC item that named it
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,41 +47,46 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     format: int = FORMAT
     model: Model
-    zoom: int
+    grid: Grid
     side: Side  # px of a cell
     margin: int  # px around a source within which networks may see it, or its mirror image
     products: tuple[str, ...]
-    sources: tuple[SceneSource, ...]
+    sources: tuple[Source, ...]
     bidx: tuple[int, ...] | None = None
     scale: tuple[float, ...] | None = None
     nodata: float | None = None
-    bbox: tuple[float, float, float, float] | None = None  # area of interest, degrees
+    area: tuple[Ring, ...] | None = None  # of interest, longitudes and latitudes
     cells: int = 0
     checksum: str = ""  # SHA-256 of cells.jsonl
 
     @property
-    def area(self) -> Degrees | None:
-        """The area of interest."""
-        return Degrees(*self.bbox) if self.bbox else None
+    def zoom(self) -> int:
+        """The zoom of a plan on web tiles. Raises BadPlan for one in another CRS."""
+        if not isinstance(self.grid, WebGrid):
+            raise BadPlan(
+                f"the plan lies in {self.grid.crs}, and web tiles in {mercator.CRS}",
+                "Leave out --tiles, or plan without --crs",
+            )
+        return self.grid.zoom
 
 
 class PlannedCell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One cell: a square of the world's raster, and the sources that may be seen from it, first wins."""
+    """One cell: a square of the grid, and the sources that may be seen from it, first wins."""
 
     id: str
-    row: int  # in cells
+    row: int  # in cells; below zero where the grid goes on there
     col: int
     bounds: tuple[float, float, float, float]  # west, south, east, north; degrees
     sources: tuple[int, ...]
     cost: float  # Mpx that sources may cover
 
     def window(self, side: int) -> Window:
-        """Pixels of the cell in the world's raster."""
+        """Pixels of the cell in the grid."""
         return Window(self.row * side, self.col * side, side, side)
 
 
 class Reach(NamedTuple):
-    """A source on the raster, columns counted on beyond 180 degrees."""
+    """A source on the grid; on that of the world columns are counted on beyond 180 degrees."""
 
     number: int
     own: Window  # what it may have pixels in
@@ -130,53 +127,66 @@ def make_plan(
 
 def cells_of(plan: Plan, on_progress: Callable[[int, int, str], None] | None = None) -> Iterator[PlannedCell]:
     """Yield the cells row by row, from the north-west; only one row's are held in memory."""
-    world = mercator.side(plan.zoom) // plan.side  # cells per side of the world
+    side, turn = plan.side, plan.grid.turn // plan.side  # cells until the grid comes back to where it began
     reaches = [_reach(plan, number, source) for number, source in enumerate(plan.sources)]
-    area = plan.area and mercator.window_of(plan.area, plan.zoom)
-    first = min((part.own.row // plan.side for part in reaches), default=0)
-    last = max((_last(part.own.row, part.own.height, plan.side) for part in reaches), default=-1)
+    area = Footprint(plan.area, plan.grid.positions) if plan.area else None
+    first = min((part.own.row // side for part in reaches), default=0)
+    last = max((_last(part.own.row, part.own.height, side) for part in reaches), default=-1)
     for row in range(first, last + 1):
         columns: dict[int, list[tuple[int, Window]]] = {}
         for part in reaches:
             seen = part.seen
-            if not seen.row // plan.side <= row <= _last(seen.row, seen.height, plan.side):
+            if not seen.row // side <= row <= _last(seen.row, seen.height, side):
                 continue
-            for col in range(seen.col // plan.side, _last(seen.col, seen.width, plan.side) + 1):
-                turned = part.own._replace(col=part.own.col - (col - col % world) * plan.side)
-                columns.setdefault(col % world, []).append((part.number, turned))
-        for col in sorted(columns):
-            cell = _cell(plan, row, col, columns[col])
-            if cell is not None and (area is None or _touches(area, cell.window(plan.side), plan.zoom)):
-                yield cell
+            for col in range(seen.col // side, _last(seen.col, seen.width, side) + 1):
+                named = col % turn if turn else col
+                turned = part.own._replace(col=part.own.col - (col - named) * side)
+                columns.setdefault(named, []).append((part.number, turned))
+        yield from _row(plan, row, _wanted(plan, area, row, columns))
         if on_progress:
             on_progress(row - first + 1, last - first + 1, "")
 
 
-def _reach(plan: Plan, number: int, source: SceneSource) -> Reach:
-    own = mercator.window_of(Degrees(*source.extent), plan.zoom)
+def _reach(plan: Plan, number: int, source: Source) -> Reach:
+    own = source.window
     return Reach(number, own, own.grown(plan.margin))
 
 
-def _cell(plan: Plan, row: int, col: int, found: Sequence[tuple[int, Window]]) -> PlannedCell | None:
-    """Build a cell; None where sources are seen from it but have no pixel in it."""
-    window = Window(row * plan.side, col * plan.side, plan.side, plan.side)
-    covered = sum(own.shared(window).area for _, own in found)
-    if not covered:
-        return None
-    box = mercator.degrees(window, plan.zoom)
-    return PlannedCell(
-        id=f"{plan.zoom}-{row}-{col}",
-        row=row,
-        col=col,
-        bounds=(round(box.west, 9), round(box.south, 9), round(box.east, 9), round(box.north, 9)),
-        sources=tuple(sorted({number for number, _ in found})),
-        cost=round(min(covered, window.area) / 1e6, 3),
-    )
+def _wanted(
+    plan: Plan, area: Footprint | None, row: int, columns: dict[int, list[tuple[int, Window]]]
+) -> dict[int, list[tuple[int, Window]]]:
+    """Leave out the columns that have nothing of the area."""
+    if area is None:
+        return columns
+    side, turn = plan.side, plan.grid.turn
+    spans = area.spans(row * side, (row + 1) * side)
+    turns = (-turn, 0, turn) if turn else (0,)
+    return {
+        col: found
+        for col, found in columns.items()
+        if any(touches(spans, col * side + add, (col + 1) * side + add) for add in turns)
+    }
 
 
-def _touches(area: Window, window: Window, zoom: int) -> bool:
-    turn = mercator.side(zoom)
-    return any(area.shared(window._replace(col=window.col + add)).area for add in (0, turn))
+def _row(plan: Plan, row: int, columns: dict[int, list[tuple[int, Window]]]) -> Iterator[PlannedCell]:
+    """Yield the cells of a row, without those from which sources are seen but that have no pixel of them."""
+    side = plan.side
+    windows = {col: Window(row * side, col * side, side, side) for col in sorted(columns)}
+    covered = {
+        col: sum(own.shared(window).area for _, own in columns[col]) for col, window in windows.items()
+    }
+    filled = [col for col in windows if covered[col]]
+    for col, box in zip(
+        filled, plan.grid.degrees([windows[col] for col in filled]) if filled else (), strict=True
+    ):
+        yield PlannedCell(
+            id=plan.grid.cell_id(row, col),
+            row=row,
+            col=col,
+            bounds=(round(box.west, 9), round(box.south, 9), round(box.east, 9), round(box.north, 9)),
+            sources=tuple(sorted({number for number, _ in columns[col]})),
+            cost=round(min(covered[col], windows[col].area) / 1e6, 3),
+        )
 
 
 def _last(start: int, length: int, side: int) -> int:
@@ -214,8 +224,8 @@ def margin_for(halo: int, stride: int) -> int:
     return 2 * halo + stride + BLOCK
 
 
-def zoom_for(metres: float, extents: Sequence[tuple[float, float, float, float]]) -> int:
+def zoom_for(metres: float, extents: Sequence[Degrees]) -> int:
     """The zoom whose pixels are nearest to `metres` at the middle latitude of all sources."""
-    south, north = min(e[1] for e in extents), max(e[3] for e in extents)
+    south, north = min(e.south for e in extents), max(e.north for e in extents)
     zoom = mercator.nearest_zoom(metres, min(max((south + north) / 2, -80.0), 80.0))
     return max(zoom, LEAST_ZOOM)

@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sat2map import mercator
 from sat2map.batch.journal import Outcome
 from sat2map.batch.plan import RASTERS, Plan, PlannedCell
 from sat2map.grid import Window
-from sat2map.mercator import Degrees
+from sat2map.mercator import aligned
 from sat2map.scenes import raster
 from sat2map.scenes.vectors.sources import NOTHING, Affine
 
@@ -30,16 +29,20 @@ class Tile(NamedTuple):
 
 
 def frame_of(plan: Plan) -> Window:
-    """The rectangle of the world's raster that holds all sources, whatever the size of the cells.
+    """The rectangle of the grid that holds all sources, whatever the size of the cells.
 
-    Where sources lie on both sides of 180 degrees, it goes on across that line: it begins after the widest gap.
+    On a grid that goes round the world it may go on across 180 degrees: it begins after the widest gap.
     """
-    turn = mercator.side(plan.zoom)
-    windows = [mercator.window_of(Degrees(*source.extent), plan.zoom) for source in plan.sources]
-    spans = sorted((window.col % turn, window.width) for window in windows)
-    start = _after_widest_gap(spans, turn)
+    turn = plan.grid.turn
+    windows = [source.window for source in plan.sources]
     top = min(window.row for window in windows)
     bottom = max(window.row + window.height for window in windows)
+    if not turn:
+        start = min(window.col for window in windows)
+        width = max(window.col + window.width for window in windows) - start
+        return Window(top, start, bottom - top, width)
+    spans = sorted((window.col % turn, window.width) for window in windows)
+    start = _after_widest_gap(spans, turn)
     width = max((col - start) % turn + length for col, length in spans)
     return Window(top, start, bottom - top, min(width, turn))
 
@@ -76,9 +79,11 @@ class Mosaicked:
         self.tiles = {}
         for cell in done:
             window = cell.window(plan.side)
-            turned = (window.col + plan.side - 1 - self.world.col) % mercator.side(plan.zoom) - plan.side + 1
+            col = window.col - self.world.col
+            if plan.grid.turn:
+                col = (col + plan.side - 1) % plan.grid.turn - plan.side + 1
             self.tiles[cell.row, cell.col] = Tile(
-                window._replace(row=window.row - self.world.row, col=turned),
+                window._replace(row=window.row - self.world.row, col=col),
                 folder / RASTERS / f"{cell.id}_{product}.tif",
             )
         self._open: OrderedDict[Path, tuple[ExitStack, Any]] = OrderedDict()
@@ -102,8 +107,7 @@ class Mosaicked:
     @property
     def place(self) -> raster.Place:
         """Where the merged raster lies."""
-        box, size = mercator.bounds(self.world, self.plan.zoom), mercator.pixel_size(self.plan.zoom)
-        return raster.north_up(mercator.CRS, box.left, box.top, size, *self.shape)
+        return self.plan.grid.place(self.world)
 
     @property
     def transform(self) -> Affine:
@@ -144,14 +148,13 @@ class Mosaicked:
         return values, valid
 
     def _touching(self, window: Window) -> Iterator[Tile]:
-        side, turn = self.plan.side, mercator.side(self.plan.zoom) // self.plan.side
-        box = mercator.aligned(
-            window._replace(row=window.row + self.world.row, col=window.col + self.world.col), side
-        )
+        side, turn = self.plan.side, self.plan.grid.turn // self.plan.side
+        box = aligned(window._replace(row=window.row + self.world.row, col=window.col + self.world.col), side)
         for row in range(box.row // side, (box.row + box.height) // side):
             for col in range(box.col // side, (box.col + box.width) // side):
-                if (row, col % turn) in self.tiles:
-                    yield self.tiles[row, col % turn]
+                key = row, col % turn if turn else col
+                if key in self.tiles:
+                    yield self.tiles[key]
 
     def _dataset(self, path: Path) -> Any:
         if path in self._open:

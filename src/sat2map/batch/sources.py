@@ -3,12 +3,15 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from sat2map.batch.plan import SceneSource
-from sat2map.errors import BadPlan, FileMissing
+from sat2map import mercator
+from sat2map.batch.described import SceneSource
+from sat2map.batch.grids import Grid, MetricGrid
+from sat2map.errors import BadPlan, FileMissing, UnusableCrs
+from sat2map.mercator import Degrees
 from sat2map.scenes import raster
 
 _ENDS = 1 << 20  # bytes at the beginning and the end of a file by which it is known again
@@ -16,23 +19,59 @@ _SUFFIXES = {".tif", ".tiff"}
 _STAC_ROLES = ("visual", "data")  # of assets, the most fitting first
 
 
-def describe(
-    names: Sequence[Path], on_progress: Callable[[int, int, str], None] | None = None
-) -> tuple[SceneSource, ...]:
-    """Describe all scenes below `names`, in their order; a scene named twice counts once.
+class Found(NamedTuple):
+    """A scene that was looked at."""
 
-    Raises FileMissing, BadPlan for what holds no scenes, and what `raster.open_scene` and `raster.extent` raise.
+    path: Path
+    identity: str
+    place: raster.Place
+    extent: Degrees | None  # None if nobody asked for it
+    item: str
+
+
+def look_at(
+    names: Sequence[Path],
+    *,
+    in_degrees: bool = True,
+    on_progress: Callable[[int, int, str], None] | None = None,
+) -> list[Found]:
+    """Look at all scenes below `names`, in their order; a scene named twice counts once.
+
+    `in_degrees`: whether they must lie on the raster of web tiles. Raises FileMissing, BadPlan for what holds no
+    scenes, UnusableCrs, and what `raster.open_scene` and `raster.extent` raise.
     """
     found = list(dict.fromkeys((path.resolve(), item) for name in names for path, item in _scenes(name)))
-    described: list[SceneSource] = []
+    seen: list[Found] = []
     for number, (path, item) in enumerate(found):
         if on_progress:
             on_progress(number, len(found), path.name)
         with raster.open_scene(path, raster.Limits()) as dataset:
-            extent = raster.extent(dataset)
-        west, south, east, north = (round(value, 9) for value in extent)
-        described.append(SceneSource(str(path), identity(path), (west, south, east, north), item))
-    return tuple(described)
+            place = raster.Place.of(dataset, path.name)
+            extent = raster.extent(dataset) if in_degrees else None
+        if not place.crs or not place.is_known:
+            raise UnusableCrs(
+                f"{path.name} has no CRS or no transform, so it has no place in a plan",
+                "Give the scene a CRS first (gdal_edit.py -a_srs)",
+            )
+        seen.append(Found(path, identity(path), place, extent, item))
+    return seen
+
+
+def on_grid(found: Found, grid: Grid) -> SceneSource:
+    """Return what a plan says of a scene. Raises UnusableCrs if the grid does not reach it."""
+    if isinstance(grid, MetricGrid):
+        if found.place.gcps:
+            raise UnusableCrs(
+                f"{found.path.name} has control points and no transform",
+                "Bring it to a grid first (gdalwarp), or plan without --crs",
+            )
+        window = grid.window_of(found.place, found.path.name)
+        extent = grid.degrees([window])[0]
+    else:
+        assert found.extent is not None, "asked for by who plans on web tiles"
+        extent, window = found.extent, mercator.window_of(found.extent, grid.zoom)
+    west, south, east, north = (round(value, 9) for value in extent)
+    return SceneSource(str(found.path), found.identity, (west, south, east, north), window, found.item)
 
 
 def identity(path: Path) -> str:

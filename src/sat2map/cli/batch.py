@@ -2,17 +2,33 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from sat2map.cli.lists import NameList
 from sat2map.cli.progress import progress
 from sat2map.cli.scene_options import Numbers
+from sat2map.cli.tile_source import NAMES, OPTIONS, Box, SourceName
+
+if TYPE_CHECKING:
+    from sat2map.batch.planning import PlanOptions
 
 PLAN = click.argument("plan", type=click.Path(path_type=Path, file_okay=False))
 QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary.")
+
+
+SERVICE_NAMES = tuple(name for name in NAMES if name not in ("bbox", "dry_run"))
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def service_options(command: Command) -> Command:
+    """Add those options of `translate` for tile sources that a plan has, in their order; --bbox is for all sources."""
+    for option in reversed(OPTIONS[1:-1]):  # without --bbox and --dry-run
+        command = option(command)
+    return command
 
 
 def _products() -> tuple[str, ...]:
@@ -40,7 +56,7 @@ def batch() -> None:
 
 
 @batch.command(short_help="Cut sources into cells.")
-@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("sources", nargs=-1, required=True, type=SourceName(), metavar="SOURCE...")
 @PLAN
 @click.option(
     "--model",
@@ -58,11 +74,6 @@ def batch() -> None:
     help="Out of colour,classes,confidence; vectors need classes.",
 )
 @click.option(
-    "--zoom",
-    type=click.IntRange(5, 24),
-    help="Zoom of the raster; nearest to the model's metres per pixel if not given.",
-)
-@click.option(
     "--cell",
     "side",
     type=click.Choice(["512", "1024", "2048", "4096", "8192"]),
@@ -71,10 +82,38 @@ def batch() -> None:
     help="Pixels per side of a cell; never changes a pixel of the map.",
 )
 @click.option(
-    "--bbox",
+    "--gsd",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="METRES",
+    help="Metres per pixel that the network is shown; what it was trained at if not given.",
+)
+@click.option(
+    "--zoom",
+    type=click.IntRange(5, 24),
+    help="Web tiles: zoom of the raster; nearest to --gsd if not given.",
+)
+@click.option(
+    "--crs",
+    metavar="EPSG:NNNN",
+    help="Cells in this projected CRS in metres instead of web tiles, e.g. a UTM zone, EPSG:3035, EPSG:2056.",
+)
+@click.option(
+    "--origin",
     type=Numbers(float),
+    metavar="X,Y",
+    help="With --crs: top-left corner of a pixel and of a cell, in metres; 0,0 of the CRS if not given.",
+)
+@click.option(
+    "--bbox",
+    type=Box(),
     metavar="W,S,E,N",
     help="Only cells that touch this area, in degrees; W above E crosses 180 degrees.",
+)
+@click.option(
+    "--area",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Only cells that touch the polygons of this GeoJSON file.",
 )
 @click.option("--bidx", type=Numbers(int), metavar="LIST", help="Bands to use as red,green,blue, from 1.")
 @click.option(
@@ -85,30 +124,50 @@ def batch() -> None:
 )
 @click.option("--nodata", type=float, metavar="VALUE", help="Sample that means no data.")
 @click.option("--overwrite", is_flag=True, help="Replace a plan that is there.")
+@service_options
 @QUIET
-def plan(sources: tuple[Path, ...], plan: Path, overwrite: bool, quiet: bool, **wanted: Any) -> None:  # fmt: skip
+def plan(sources: tuple[Path | str, ...], plan: Path, overwrite: bool, quiet: bool, **wanted: Any) -> None:
     """Cut sources into cells.
 
-    SOURCE is a GeoTIFF, a folder of them, or a STAC item collection (.json) whose assets lie on this disk. Where scenes
-    overlap, the one named first is shown wherever it has a pixel. The same sources and options give the same plan,
-    byte for byte; its checksum is printed. The result of `batch plan` is the folder PLAN.
+    SOURCE is a GeoTIFF, a folder of them, a STAC item collection (.json) whose assets lie on this disk, or the address
+    of tiles (a template with {z}/{x}/{y}, a TileJSON, WMTS capabilities), of which the area is fetched while the plan
+    runs, each tile once. Where sources overlap, the one named first is shown wherever it has a pixel. The same sources
+    and options give the same plan, byte for byte; its checksum is printed. The result of
+    `batch plan` is the folder PLAN.
 
     \b
     Examples:
       sat2map batch plan scenes/ region/
       sat2map batch plan best.tif others/ region/ --bbox 8.4,47.3,8.6,47.5
+      sat2map batch plan scenes/ region/ --crs EPSG:2056 --gsd 0.5
+      sat2map batch plan 'https://tiles.example.com/{z}/{x}/{y}.jpg' region/ --area town.geojson --max-tiles 5000
     """
     from sat2map.batch.planning import plan_batch
 
     with progress("planning", quiet=quiet) as report:
-        made = plan_batch(
-            sources, plan, overwrite=overwrite, on_progress=report, **(wanted | {"side": int(wanted["side"])})
-        )
+        made = plan_batch(sources, plan, _options(wanted), overwrite=overwrite, on_progress=report)
     if not quiet:
         click.echo(
-            f"{plan}: {made.cells:,} cells of {made.side} px at zoom {made.zoom}, {len(made.sources):,} sources, "
+            f"{plan}: {made.cells:,} cells of {made.side} px, {made.grid.label}, {len(made.sources):,} sources, "
             f"checksum {made.checksum[:16]}"
         )
+
+
+def _options(wanted: dict[str, Any]) -> "PlanOptions":
+    from sat2map.batch.planning import AreaOptions, GridOptions, PlanOptions, Reading
+    from sat2map.scenes.sources.job import TileOptions
+
+    if wanted["origin"] is not None and len(wanted["origin"]) != 2:
+        raise click.UsageError("--origin needs two numbers: X,Y.")
+    return PlanOptions(
+        wanted["model"],
+        wanted["products"],
+        int(wanted["side"]),
+        GridOptions(wanted["crs"], wanted["gsd"], wanted["origin"], wanted["zoom"]),
+        AreaOptions(wanted["bbox"], wanted["area"]),
+        Reading(wanted["bidx"], wanted["scale"], wanted["nodata"]),
+        TileOptions(**{name: wanted[name] for name in SERVICE_NAMES}),
+    )
 
 
 @batch.command(short_help="Compute what is missing.")
