@@ -136,8 +136,8 @@ class Lane:
         if self.waiting + len(new) > limits.queue and new:
             raise Refused("full", min(self.wait, limits.patience))
         ahead = self.wait + (len(self._later) + len(new) if is_overview else 0) * self.seconds
-        if ahead > patience and new:
-            raise Refused("slow", min(ahead - patience, limits.patience))
+        if ahead > patience * limits.door and new:
+            raise Refused("slow", min(ahead - patience * limits.door, limits.patience))
         landed: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         flight = _Flight(layer, tile, kind, time.monotonic() + patience, landed)
         self._flights[layer.digest, tile, kind] = flight

@@ -17,6 +17,9 @@ class ServeLimits:
     patience: float = (
         30.0  # seconds that a tile may wait for its turn; what would wait longer is refused at the door
     )
+    door: float = (
+        0.8  # share of that time which the queue may be estimated to take: then hardly anybody waits in vain
+    )
     overview_patience: float = 90.0  # the same, of tiles above those of the network, which need many cells
     overview_cells: int = 100  # cells that one tile may need; smaller zooms are not offered
     batch_timeout: float = 120.0  # seconds of work on one cell, after which the worker counts as hung

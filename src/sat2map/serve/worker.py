@@ -40,6 +40,7 @@ from sat2map.serve.opening import Opened, opened
 from sat2map.serve.uploaded import Cancelled, Report, translate_upload
 
 TOWN = 512  # px
+NICENESS = 4  # where both share a core, the server answers first: refusals and health take no time, tiles do
 BRINGERS = 16  # threads that wait for tile sources
 
 
@@ -185,6 +186,8 @@ def _nameless(failed: Failed, work: Work | Extract) -> Failed:
 
 def main() -> None:
     """Serve standard input and output; whatever else writes to standard output lands in standard error."""
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
     answers = io.BufferedWriter(io.FileIO(os.dup(1), "w"))  # the pipe to the server
     os.dup2(2, 1)
     Worker(sys.stdin.buffer, answers).run()
