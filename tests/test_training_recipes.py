@@ -16,10 +16,11 @@ from safetensors.torch import load  # noqa: E402
 from sat2map import bundle  # noqa: E402
 from sat2map.errors import BadRecipe, NothingToResume, UnsuitableModel  # noqa: E402
 from sat2map.training import checkpoint, export, graph, loop, setup  # noqa: E402
+from sat2map.training.adapt import start_from_bundle  # noqa: E402
 from sat2map.training.length import with_epochs  # noqa: E402
 from sat2map.training.pix2pix import Objective, Pix2Pix  # noqa: E402
 from sat2map.training.recipe import Recipe, load_recipe, override, recipe_names  # noqa: E402
-from sat2map.training.systems import build_players, build_system, start_from_bundle  # noqa: E402
+from sat2map.training.systems import build_players, build_system  # noqa: E402
 
 TINY: dict[str, dict[str, Any]] = {
     "carto": {"widths": [8, 8], "encoder": [1, 1], "decoder": [1], "head": 8},

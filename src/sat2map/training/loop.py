@@ -18,6 +18,7 @@ from sat2map.data.quarantine import QUARANTINE, write_quarantine
 from sat2map.errors import NothingToResume, RunExists
 from sat2map.training import checkpoint, development, journal, setup
 from sat2map.training.about import ABOUT, describe
+from sat2map.training.adapt import start_from_bundle
 from sat2map.training.checkpoint import State
 from sat2map.training.device import choose_device, settle
 from sat2map.training.feed import feed_of
@@ -30,7 +31,7 @@ from sat2map.training.parts import check_divisible, divided, on_device, take_ste
 from sat2map.training.player import Terms
 from sat2map.training.recipe import Recipe, parse, to_yaml
 from sat2map.training.report import write_report
-from sat2map.training.systems import CPU, build_system, start_from_bundle
+from sat2map.training.systems import CPU, build_system
 from sat2map.training.team import Team, rank_and_size, team
 
 Progress = Callable[[int, int, str], None]
@@ -129,6 +130,11 @@ class Run:
             self.best = (development.score(state.figures), state.step)
             storage.write_json(self.folder / "best.json", {"step": state.step, "figures": state.figures})
 
+    def start_from(self, id_or_dir: str | Path) -> None:
+        """Begin with the weights of a bundle. Raises BadBundle, UnknownModel."""
+        start_from_bundle(self.system, id_or_dir, self.recipe.data.direction, self.data.palette)
+        self.guard.memory.fresh = False
+
     def resume(self) -> None:
         """Take up the newest valid checkpoint. Raises NothingToResume."""
         folder = checkpoint.newest(self.folder)
@@ -193,7 +199,7 @@ def train(
     def follower() -> Run:
         work = open_run(run / QUARANTINE)
         if start_from is not None:
-            start_from_bundle(work.system, start_from, recipe.data.direction)
+            work.start_from(start_from)
         return work
 
     with team(recipe.run.timeout) as ranks:
@@ -223,9 +229,11 @@ def _lead(
         if resume:
             storage.sweep(run / "checkpoints", exclusive=True)
             work.resume()
-        elif start_from is not None:
-            start_from_bundle(work.system, start_from, recipe.data.direction)
-            work.guard.memory.fresh = False
+        else:  # what an earlier start left that was killed before it had a recipe
+            shutil.rmtree(checkpoint.folder_of(run, 0), ignore_errors=True)
+        if start_from is not None:
+            work.start_from(start_from)
+            work.save()  # a resumed run begins there too, however early it was stopped
         storage.write_text(run / "recipe.yaml", to_yaml(work.recipe))
         about = describe(work.data, work.system.players["generator"])
         storage.write_json(run / ABOUT, about)

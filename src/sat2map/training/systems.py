@@ -1,23 +1,32 @@
 """From a recipe to the networks that it trains: built, initialised from its seed, each with its optimiser."""
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
 from sat2map import losses
-from sat2map.errors import BadBundle, BadRecipe
-from sat2map.models import Discriminator, Generator, build_discriminator, build_generator
+from sat2map.errors import BadRecipe
+from sat2map.models import (
+    Discriminator,
+    Generator,
+    build_discriminator,
+    build_encoder,
+    build_generator,
+    build_painter,
+)
 from sat2map.models.carto import Carto
 from sat2map.models.carto import initialise as start_at_prior
+from sat2map.models.encoder import Encoded
 from sat2map.models.initial import initialise
 from sat2map.models.norms import InstanceNorm
 from sat2map.training.cyclegan import BACK, CycleGan
 from sat2map.training.dataset import Data
+from sat2map.training.landscape import Landscape
+from sat2map.training.latent import open_painter
 from sat2map.training.optimise import Average, Optimiser
 from sat2map.training.pix2pix import Objective, Pix2Pix
 from sat2map.training.player import Player, System
 from sat2map.training.recipe import NetworkPart, OptimiserPart, Recipe
+from sat2map.training.through import ThroughGenerator
 
 CPU = torch.device("cpu")
 
@@ -27,6 +36,10 @@ def build_system(recipe: Recipe, data: Data, device: torch.device = CPU) -> Syst
     precision = torch.bfloat16 if recipe.run.precision == "bf16" else torch.float32
     if recipe.system == "cyclegan":
         return CycleGan(build_cycle(recipe, device), recipe.objective, precision)
+    if recipe.system == "landscape":
+        return Landscape(build_landscape(recipe, device), recipe.objective, precision)
+    if recipe.latent is not None:
+        return ThroughGenerator(build_through(recipe, device), recipe.latent, precision)
     players, thrifty = build_players(recipe, data.shares, device), recipe.run.accumulate > 1
     return Pix2Pix(players, objective_of(recipe, data, device), precision, thrifty=thrifty)
 
@@ -74,6 +87,41 @@ def build_cycle(recipe: Recipe, device: torch.device = CPU) -> dict[str, Player]
     return players
 
 
+def build_landscape(recipe: Recipe, device: torch.device = CPU) -> dict[str, Player]:
+    """Generator from a latent, and the discriminator of its pictures. Raises UnknownModel, BadRecipe."""
+    assert recipe.discriminator is not None, "recipes without one are refused"
+    torch.manual_seed(recipe.run.seed)
+    generator = build_painter(recipe.generator.name, recipe.generator.parameters)
+    judge = new_discriminator(recipe.discriminator, 3)
+    for what, side in (
+        ("generator", generator.side),
+        ("discriminator", getattr(judge, "side", generator.side)),
+    ):
+        if side != recipe.data.crop:
+            raise BadRecipe(
+                f"{what} works at {side} px and data.crop is {recipe.data.crop}",
+                f"Set data.crop={side}, or {what}.parameters to what suits {recipe.data.crop} px",
+            )
+    return {
+        "generator": _player(generator.to(device), recipe.optimiser, recipe.run.average),
+        "discriminator": _player(judge.to(device), recipe.discriminator_optimiser),
+    }
+
+
+def build_through(recipe: Recipe, device: torch.device = CPU) -> dict[str, Player]:
+    """Encoder before the generator of a bundle. Raises BadRecipe, BadBundle, UnknownModel."""
+    painter = open_painter(recipe)
+    torch.manual_seed(recipe.run.seed)
+    encoder = build_encoder(recipe.generator.name, recipe.generator.parameters, painter.latent)
+    if encoder.side != recipe.data.crop:
+        raise BadRecipe(
+            f"the encoder takes {encoder.side} px and data.crop is {recipe.data.crop}",
+            f"Set data.crop={encoder.side}, or generator.parameters.side={recipe.data.crop}",
+        )
+    network = Encoded(encoder, painter).to(device)
+    return {"generator": _player(network, recipe.optimiser, recipe.run.average)}
+
+
 def new_generator(recipe: Recipe) -> Generator:
     """The recipe's generator with fresh weights from torch's global random state."""
     part = recipe.generator
@@ -113,34 +161,3 @@ def _check_crops(recipe: Recipe, stride: int) -> None:
                 f"{field}={crop} is no multiple of the stride {stride} of {recipe.generator.name}",
                 f"Set {field}={max(crop // stride, 1) * stride}",
             )
-
-
-def start_from_bundle(system: System, id_or_dir: str | Path, direction: str) -> None:
-    """Fill a generator with a bundle's weights, to go on training on other pictures.
-
-    A system that goes both ways fills the generator of the bundle's own direction, where that is not `direction`.
-    Raises BadBundle, UnknownModel.
-    """
-    from safetensors.torch import load
-
-    from sat2map import bundle
-
-    found = bundle.find(id_or_dir)
-    back = system.players.get("generator" + BACK)
-    player = back if back and found.card.direction != direction else system.players["generator"]
-    weights = load(found.weights.read_bytes())
-    own = player.network.state_dict()
-    wrong = sorted(set(own) ^ set(weights)) or [
-        name for name in own if own[name].shape != weights[name].shape
-    ]
-    if wrong:
-        raise BadBundle(
-            f"the bundle {found.card.id} ({found.card.architecture} {found.card.parameters}) does not fit the recipe's "
-            f"generator (first difference: {wrong[0]})",
-            "Set generator.name, generator.parameters and objective.palette as the bundle's card has them",
-        )
-    with torch.no_grad():
-        for name, value in own.items():
-            value.copy_(weights[name])
-    if player.average is not None:
-        player.average.weights = {name: value.detach().clone() for name, value in own.items()}
