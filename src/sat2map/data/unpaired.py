@@ -21,6 +21,7 @@ from sat2map.errors import BadDataset, CorruptFile, FileMissing, OutputExists
 
 UInt8 = npt.NDArray[np.uint8]
 Progress = Callable[[int, int], None]
+Make = Callable[[int, UInt8], UInt8]  # (number, (H, W, 3)) -> the picture to keep
 
 FOLDERS = ("trainA", "trainB")
 LAYOUT = 1  # of the cache files; part of their folder's name
@@ -96,31 +97,43 @@ class PictureCache:
         return picture
 
     @classmethod
-    def build(cls, files: Sequence[Path], progress: Progress | None = None) -> "PictureCache":
-        """Open the cache of these files, decoding them first if need be. Raises what reading and storage raise."""
-        target = default_root() / f"pictures-{LAYOUT}-{_key(files)[:32]}"
+    def build(
+        cls,
+        files: Sequence[Path],
+        progress: Progress | None = None,
+        *,
+        made: Make | None = None,
+        said: str = "",
+    ) -> "PictureCache":
+        """Open the cache of these files, decoding them first if need be. Raises what reading and storage raise.
+
+        `made(number, picture)` is kept instead of the picture; `said` is all that it depends on beside the file.
+        """
+        target = default_root() / f"pictures-{LAYOUT}-{_key(files, said)[:32]}"
         if not target.exists():
             try:
                 with storage.committing_folder(target) as draft:
-                    _decode(files, draft, progress)
+                    _decode(files, draft, progress, made)
             except OutputExists:
                 pass  # another process was faster
         return cls(target)
 
 
-def _key(files: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
+def _key(files: Sequence[Path], said: str) -> str:
+    digest = hashlib.sha256(said.encode())
     for path in files:
         stat = path.stat()
         digest.update(json.dumps([str(path.resolve()), stat.st_size, stat.st_mtime_ns]).encode())
     return digest.hexdigest()
 
 
-def _decode(files: Sequence[Path], folder: Path, progress: Progress | None) -> None:
+def _decode(files: Sequence[Path], folder: Path, progress: Progress | None, made: Make | None) -> None:
     content, sizes = hashlib.sha256(), []
     with (folder / PIXELS).open("wb") as out:
         for done, path in enumerate(files, 1):
             picture = images.read_image(path)
+            if made is not None:
+                picture = np.ascontiguousarray(made(done - 1, picture))
             picture.tofile(out)
             sizes.append((picture.shape[0], picture.shape[1]))
             content.update(json.dumps(sizes[-1]).encode())

@@ -16,6 +16,9 @@ RGB. All but `carto` end in a tanh when they have three outputs, as published; `
 A discriminator maps (N, C, H, W), condition and examined picture one after the other, to `(score_map, features)`:
 scores before any sigmoid and the list of inner activations for feature matching. `receptive_field()` is the side of
 its patch in px.
+
+A painter maps latents (N, latent) to pictures (N, 3, side, side) in [-1, 1], an encoder satellite crops to latents.
+Painters have discriminators of their own, which give one score per picture.
 """
 
 import inspect
@@ -28,7 +31,10 @@ from torch import Tensor, nn
 
 from sat2map.errors import BadRecipe, UnknownModel
 from sat2map.models.carto import Carto
+from sat2map.models.dcgan import DcganDiscriminator, DcganGenerator
+from sat2map.models.encoder import SatelliteEncoder
 from sat2map.models.folded import FoldedDiscriminator
+from sat2map.models.landscape import LandscapeDiscriminator, LandscapeGenerator
 from sat2map.models.maxpool import MaxPoolDiscriminator, MaxPoolUNet
 from sat2map.models.patch import PatchDiscriminator, PixelDiscriminator
 from sat2map.models.resnet import ResNet
@@ -36,8 +42,14 @@ from sat2map.models.unet import UNet
 
 Generator: TypeAlias = Carto | UNet | ResNet | MaxPoolUNet
 Discriminator: TypeAlias = (
-    PatchDiscriminator | PixelDiscriminator | FoldedDiscriminator | MaxPoolDiscriminator
+    PatchDiscriminator
+    | PixelDiscriminator
+    | FoldedDiscriminator
+    | MaxPoolDiscriminator
+    | DcganDiscriminator
+    | LandscapeDiscriminator
 )
+Painter: TypeAlias = DcganGenerator | LandscapeGenerator
 Network = TypeVar("Network", bound=nn.Module)
 
 GENERATORS: dict[str, type[Generator]] = {
@@ -52,6 +64,13 @@ DISCRIMINATORS: dict[str, type[Discriminator]] = {
     "folded": FoldedDiscriminator,
     "maxpool": MaxPoolDiscriminator,
 }
+# those that judge pictures of one size as a whole, with one score each
+WHOLE_DISCRIMINATORS: dict[str, type[Discriminator]] = {
+    "dcgan": DcganDiscriminator,
+    "landscape": LandscapeDiscriminator,
+}
+PAINTERS: dict[str, type[Painter]] = {"dcgan": DcganGenerator, "landscape": LandscapeGenerator}
+ENCODERS: dict[str, type[SatelliteEncoder]] = {"satellite": SatelliteEncoder}
 
 
 def build_generator(name: str, outputs: int, parameters: dict[str, Any], inputs: int = 3) -> Generator:
@@ -61,7 +80,18 @@ def build_generator(name: str, outputs: int, parameters: dict[str, Any], inputs:
 
 def build_discriminator(name: str, inputs: int, parameters: dict[str, Any]) -> Discriminator:
     """Build a discriminator for `inputs` channels, those of both pictures. Raises UnknownModel, BadRecipe."""
-    return _build(DISCRIMINATORS, "discriminator", name, parameters, {"inputs": inputs})
+    known = DISCRIMINATORS | WHOLE_DISCRIMINATORS
+    return _build(known, "discriminator", name, parameters, {"inputs": inputs})
+
+
+def build_painter(name: str, parameters: dict[str, Any]) -> Painter:
+    """Build a network from a latent to pictures, with fresh weights. Raises UnknownModel, BadRecipe."""
+    return _build(PAINTERS, "painter", name, parameters, {})
+
+
+def build_encoder(name: str, parameters: dict[str, Any], latent: int) -> SatelliteEncoder:
+    """Build a network from a crop to a latent of so many numbers. Raises UnknownModel, BadRecipe."""
+    return _build(ENCODERS, "encoder", name, parameters, {"latent": latent})
 
 
 def paint(generator: nn.Module, scores: Tensor) -> Tensor:

@@ -90,7 +90,7 @@ class Data:
     def batch(self, seen: int, part: int = 0, parts: int = 1) -> Batch:
         """The batch that follows `seen` images, or one of its parts: a function of the recipe and these numbers."""
         seed, direction = self.recipe.run.seed, self.recipe.data.direction
-        if self.recipe.system == "pix2pix":
+        if self.recipe.system != "cyclegan":
             return self._maker(seen, self.store, self.training, seed, direction)(seen, part, parts)
         sat, street = Lone(self.store.sat, len(self.store)), Lone(self.store.street, len(self.store))
         halves = (

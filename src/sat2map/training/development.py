@@ -11,6 +11,7 @@ from sat2map.data.batches import UInt8
 from sat2map.evaluation.metrics import class_iou, confusion, relaxed_f1, road_counts
 from sat2map.models import Generator
 from sat2map.palette import CLASS_NAMES, MAPS
+from sat2map.training import latent
 from sat2map.training.cyclegan import BACK
 from sat2map.training.dataset import Data
 from sat2map.training.player import System
@@ -49,6 +50,8 @@ def best_generators(system: System) -> Iterator[dict[str, Generator]]:
 
 def look(system: System, data: Data) -> dict[str, float]:
     """Development figures of a system as it stands; with a way back, also those of the cycles."""
+    if data.recipe.latent is not None:
+        return latent.figures(system, data)
     with best_generators(system) as found:
         forth, back = found["generator"], found.get("generator" + BACK)
         result = figures(forth, data, data.recipe) if data.is_paired else {}
@@ -62,6 +65,8 @@ def panels(system: System, data: Data, rows: int) -> list[tuple[UInt8, ...]]:
 
     Without pairs: source, generated, back again; picture of the other kind, generated, back again.
     """
+    if data.recipe.latent is not None:
+        return latent.panels(system, data, rows)
 
     def spread(numbers: tuple[int, ...]) -> tuple[int, ...]:
         return numbers[:: max(1, len(numbers) // rows)][:rows]
@@ -144,12 +149,15 @@ def figures(network: Generator, data: Data, recipe: Recipe, limit: int = LIMIT) 
 
 
 def score(found: dict[str, float]) -> float:
-    """One number to choose checkpoints by, higher is better: mean of the two headline figures, or minus l1.
+    """One number to choose checkpoints by, higher is better: mean of the two headline figures, or minus a distance.
+
+    That is the distance of crowds of photos, of the layout of views, or l1.
 
     Without pairs there is no truth to choose by, only the error of the cycles: look at the samples.
     """
     if "miou6" in found:
         return 0.5 * (found["miou6"] + found["road_f1_3px"])
-    if "l1" in found:
-        return -found["l1"]
+    for name in ("swd", "layout", "l1"):
+        if name in found:
+            return -found[name]
     return -(found["cycle_l1"] + found["back.cycle_l1"])

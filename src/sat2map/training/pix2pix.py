@@ -82,7 +82,9 @@ def discriminator_gradients(judge: nn.Module, goal: ObjectivePart, real: Tensor,
     }
 
 
-def slope_gradients(judge: nn.Module, goal: ObjectivePart, real: Tensor, fake: Tensor) -> Terms:
+def slope_gradients(
+    judge: nn.Module, goal: ObjectivePart, real: Tensor, fake: Tensor, weight: float = 1.0
+) -> Terms:
     """Accumulate the gradients of the penalties on the discriminator's slope (R1, R2), in float32.
 
     The slope is taken with respect to the examined picture, the last three channels; the condition is held.
@@ -94,7 +96,7 @@ def slope_gradients(judge: nn.Module, goal: ObjectivePart, real: Tensor, fake: T
             condition, examined = shown[:, :-3].detach().float(), shown[:, -3:].detach().float()
             with torch.autocast(shown.device.type, enabled=False):
                 slope = estimate(lambda p, c=condition: judge(torch.cat([c, p], 1))[0], examined)  # type: ignore[misc]
-                (0.5 * gamma * slope).backward()  # type: ignore[no-untyped-call]
+                (0.5 * weight * gamma * slope).backward()  # type: ignore[no-untyped-call]
             terms[name] = slope.item()
     return terms
 

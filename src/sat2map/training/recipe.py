@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from sat2map.errors import BadRecipe, FileMissing, UnknownModel
+from sat2map.training.contradictions import contradictions
 from sat2map.training.guard.settings import GuardPart
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -38,7 +39,7 @@ class FinishPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class DataPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which pixels the networks see."""
 
-    direction: Literal["sat2map", "map2sat", "sat2view"] = "sat2map"
+    direction: Literal["sat2map", "map2sat", "sat2view", "latent2view"] = "sat2map"
     load: Count | None = None  # px: pairs are resized to this square first (bicubic); None = native size
     crop: Count = 256  # px: side of the random square that a sample is
     batch: Count = 4
@@ -78,6 +79,17 @@ class NetworkPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     spread: Positive = 0.02  # standard deviation of normal kernels, gain of xavier and orthogonal ones
 
 
+class LatentPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Systems with a latent: photos, and for an encoder what it learns through and how."""
+
+    field: Annotated[float, msgspec.Meta(gt=0, lt=170)] = 75.0  # degrees of the (square) photos
+    through: str = ""  # encoder: bundle of the landscape generator, its folder or id
+    painter: NetworkPart | None = None  # encoder: that generator; filled in from the bundle
+    loss: Literal["mse", "ssim", "layout"] = "layout"  # encoder: see `losses.views`
+    prior: NonNegative = 0.0  # encoder: weight of the latent's mean square
+    turned: bool = True  # encoder: crops are turned so that the viewer looks up, where the heading is known
+
+
 class ObjectivePart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the generator is asked to minimise, and how the discriminator judges."""
 
@@ -108,6 +120,7 @@ class ObjectivePart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True
     )
     r2: NonNegative = 0.0  # the same at generated pictures
     penalty: Literal["exact", "difference"] = "exact"  # how r1 and r2 are computed; difference is cheaper
+    penalty_every: Count = 1  # landscape: steps from one computation of r1 and r2 to the next
     cycle: NonNegative = 10.0  # cyclegan: weight of the L1 distance after going there and back
     identity: NonNegative = (
         0.0  # cyclegan: weight of the L1 distance when a picture is of the wanted kind already
@@ -168,9 +181,11 @@ class Recipe(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: str
     origin: str = ""
     limits: tuple[str, ...] = ()  # sentences for the card: what a model trained this way cannot do
-    system: Literal["pix2pix", "cyclegan"] = "pix2pix"  # pix2pix learns from pairs, cyclegan without them
+    # pix2pix learns from pairs, cyclegan without them, landscape from photos, encoder from views through a landscape
+    system: Literal["pix2pix", "cyclegan", "landscape", "encoder"] = "pix2pix"
     data: DataPart = DataPart()
-    view: ViewPart | None = None  # only for data.direction=sat2view
+    view: ViewPart | None = None  # only for pix2pix with data.direction=sat2view
+    latent: LatentPart | None = None  # only for landscape and encoder
     generator: NetworkPart
     discriminator: NetworkPart | None = None
     objective: ObjectivePart = ObjectivePart()
@@ -181,7 +196,7 @@ class Recipe(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Refuse combinations that cannot train."""
-        for wrong, said in _contradictions(self):
+        for wrong, said in contradictions(self):
             if wrong:
                 raise ValueError(said)
 
@@ -189,72 +204,6 @@ class Recipe(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def inputs(self) -> int:
         """Channels of what the generator is given."""
         return 3 * len(self.view.heights) if self.view else 3
-
-
-def _contradictions(recipe: Recipe) -> list[tuple[bool, str]]:
-    goal, unpaired = recipe.objective, recipe.system == "cyclegan"
-    likeness = goal.cross_entropy or goal.reconstruction != "none" or goal.gradient
-    steers = goal.r1 or goal.r2 or goal.noise or goal.augment or goal.feature_matching
-    return [
-        (
-            goal.adversarial != "none" and recipe.discriminator is None,
-            f"objective.adversarial={goal.adversarial} needs a discriminator",
-        ),
-        (
-            (recipe.data.direction == "sat2view") != (recipe.view is not None),
-            "data.direction=sat2view and the section view belong together: begin with the recipe view-geo",
-        ),
-        (
-            recipe.view is not None and (not recipe.view.heights or recipe.view.eye in recipe.view.heights),
-            "view.heights needs one plane or more, none of them at view.eye",
-        ),
-        (
-            recipe.view is not None
-            and bool(goal.palette or unpaired or recipe.data.load or recipe.data.turns),
-            "views are RGB pairs of one camera: leave objective.palette, system=cyclegan, data.load and data.turns out",
-        ),
-        (
-            goal.palette in {1, 2, 3},
-            "objective.palette needs 4 colours or more (3 outputs mean RGB)",
-        ),
-        (
-            bool(goal.palette) and not goal.cross_entropy,
-            "objective.palette needs objective.cross_entropy > 0",
-        ),
-        (
-            bool(goal.cross_entropy) and not goal.palette,
-            "objective.cross_entropy needs objective.palette > 0",
-        ),
-        (
-            bool(goal.palette) and recipe.data.direction == "map2sat",
-            "a palette describes maps: for data.direction=map2sat use the recipe carto-reverse or objective.palette=0",
-        ),
-        (
-            not likeness and goal.adversarial == "none",
-            "objective asks for nothing: set cross_entropy, reconstruction or adversarial",
-        ),
-        (
-            bool(steers) and goal.adversarial == "none",
-            "r1, r2, noise, augment and feature_matching concern a discriminator: set objective.adversarial",
-        ),
-        (
-            bool(goal.smoothing) and goal.adversarial not in {"bce", "lsgan"},
-            f"objective.smoothing has no meaning with objective.adversarial={goal.adversarial}: use bce or lsgan",
-        ),
-        (
-            unpaired and goal.adversarial in {"none", "relativistic"},
-            "system=cyclegan needs objective.adversarial=lsgan, bce or hinge",
-        ),
-        (
-            unpaired and bool(likeness or goal.feature_matching),
-            "system=cyclegan has no pairs: leave palette, cross_entropy, reconstruction, gradient and "
-            "feature_matching out",
-        ),
-        (
-            unpaired and recipe.data.finish is not None,
-            "system=cyclegan keeps pictures of one size: leave data.finish out",
-        ),
-    ]
 
 
 def recipe_names() -> list[str]:

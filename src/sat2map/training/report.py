@@ -16,7 +16,7 @@ from sat2map.training.journal import CONTACT, lines_of, read_log
 from sat2map.training.recipe import Recipe, to_yaml
 from sat2map.training.timeline import SCRIPT, read_sheets, timeline, write_animation
 
-HEADLINES = ("miou6", "road_f1_3px", "l1", "cycle_l1")
+HEADLINES = ("miou6", "road_f1_3px", "l1", "cycle_l1", "swd", "layout")
 
 
 def write_report(run: Path, recipe: Recipe, seconds: float) -> None:

@@ -38,6 +38,8 @@ def open_data(recipe: Recipe, folder: Folders, on_progress: Progress, quarantine
         opened = open_view_data(recipe, folders[0], on_progress)
         _check_sizes(recipe, folders[0], [(recipe.view.height, recipe.view.width)])
         return opened
+    if recipe.latent is not None:
+        return _open_latent(recipe, folders, on_progress)
     if len(folders) == 1 and not is_unpaired(folders[0]):
         return _open_pairs(recipe, folders[0], on_progress, quarantine)
     if recipe.system != "cyclegan":
@@ -47,6 +49,21 @@ def open_data(recipe: Recipe, folder: Folders, on_progress: Progress, quarantine
         )
     found = UnpairedSet.open(folders[0]) if len(folders) == 1 else UnpairedSet.of(folders[0], folders[1])
     return _open_heaps(recipe, found, folders, on_progress)
+
+
+def _open_latent(recipe: Recipe, folders: tuple[Path, ...], on_progress: Progress) -> Data:
+    """Photos, or crops and photos. Raises BadDataset, FileMissing, BadRecipe and what decoding raises."""
+    from sat2map.training.latent import with_painter
+    from sat2map.training.photos import open_encoder_data, open_photo_data
+
+    if len(folders) != 1:
+        raise BadDataset(
+            f"{', '.join(map(str, folders))}: {recipe.name} learns from one folder",
+            "Name one folder of views",
+        )
+    if recipe.system == "landscape":
+        return open_photo_data(recipe, folders[0], on_progress)
+    return open_encoder_data(with_painter(recipe), folders[0], on_progress)
 
 
 def folders_of(text: str) -> Folders:

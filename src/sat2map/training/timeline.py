@@ -17,6 +17,8 @@ LONGEST = 720  # px of a frame of the animation
 ANIMATION = "samples.gif"
 COLUMNS = {
     "pix2pix": "from left to right: what the generator was given, what it made of it, the truth",
+    "landscape": "a photo on the left, then generated pictures, always of the same latents",
+    "encoder": "from left to right: the satellite crop, what was drawn from it, the photo taken there",
     "cyclegan": "from left to right: given, generated, back again; and the same from the other side",
 }
 

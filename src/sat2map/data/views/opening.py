@@ -87,3 +87,9 @@ def _terms(folder: Path) -> tuple[str, str]:
         return "", ""
     pairs = read_manifest(folder)
     return pairs.licence, pairs.attribution
+
+
+def is_view_folder(folder: Path) -> bool:
+    """Tell whether a folder looks like a set of views (rather than, say, a plain folder of photos)."""
+    lists = any((folder / name).is_file() for name in (*LISTS, COLLECTION))
+    return lists or bool(in_folders(folder) or sate_to_ground(folder))

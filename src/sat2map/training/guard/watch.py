@@ -233,4 +233,4 @@ def guard_of(recipe: Recipe, palette: Palette | None) -> Guard:
     goal = recipe.objective
     colours = None if palette is None else torch.tensor(palette.colours).float().div(127.5).sub(1)
     game = Game(goal.adversarial, goal.adversarial_weight)
-    return Guard(recipe.guard, game, paired=recipe.system == "pix2pix", colours=colours)
+    return Guard(recipe.guard, game, paired=recipe.system in {"pix2pix", "encoder"}, colours=colours)
