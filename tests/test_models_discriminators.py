@@ -100,7 +100,9 @@ def test_both_scales_weigh_alike_in_a_mean() -> None:
     torch.testing.assert_close(scores.mean(), (fine.mean() + squares[:, 0, :, 0].mean()) / 2)
 
 
-@pytest.mark.parametrize(("name", "parameters"), [("patch", {"spectral": True}), ("folded", {"coarse": 8})])
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("patch", {"spectral": True}), ("folded", {"coarse": 8, "spectral": True})]
+)
 def test_spectral_norm_holds_every_kernel_at_slope_one(name: str, parameters: dict[str, Any]) -> None:
     torch.manual_seed(0)
     network = narrow(name, parameters).train()
@@ -125,7 +127,10 @@ def test_a_real_and_a_generated_pair_can_share_one_backward_pass(
 
 @pytest.mark.parametrize(
     ("name", "parameters"),
-    [("patch", {"width": 8, "layers": 1, "norm": "none"}), ("folded", {"widths": [16, 16]})],
+    [
+        ("patch", {"width": 8, "layers": 1, "norm": "none"}),
+        ("folded", {"widths": [16, 16], "norm": "none"}),
+    ],
 )
 def test_a_judge_learns_to_tell_two_textures_apart(name: str, parameters: dict[str, Any]) -> None:
     torch.manual_seed(0)

@@ -23,6 +23,7 @@ EXACT: list[tuple[str, dict[str, Any]]] = [
     ("unet-maxpool", {"levels": 2, "width": 4, "norm": "channel"}),
     ("unet-maxpool", {"levels": 3, "width": 4, "norm": "none"}),
     ("carto", CARTO | {"noise": 2}),
+    ("carto", CARTO | {"planes": True}),
 ]
 BLENDED: list[tuple[str, dict[str, Any]]] = [
     ("unet", {"levels": 3, "width": 8, "norm": "batch"}),
@@ -269,7 +270,7 @@ def test_the_exported_graph_computes_the_same_at_sides_it_was_not_traced_with(
     name: str, parameters: dict[str, Any]
 ) -> None:
     network = awake(name, 3, parameters)
-    graph = export(Deployed(network, None, 1.0), 64)
+    graph = export(Deployed(network, None, 1.0), 64, 64)
     image = torch.randint(0, 256, (1, 96, 128, 3), dtype=torch.uint8)
     (found,) = InferenceSession(graph).run(None, {"image": image.numpy()})
     with torch.no_grad():

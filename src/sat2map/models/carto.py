@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sat2map.models.layers import ChannelNorm, Down, ResBlock, Up
+from sat2map.models.planes import ClassPlanes
 from sat2map.models.receptive import Span
 
 FOLD = 4  # px per side of the squares that the stem folds and the head paints
@@ -31,6 +32,8 @@ class Carto(nn.Module):
     `noise` channels of normal noise may join the folded image, for maps that allow more than one picture. In training
     they are drawn anew; in evaluation they are one pattern drawn from `noise_seed` and repeated every PERIOD px, so
     that a picture has one answer and, as the stride is then a multiple of PERIOD, windows still join exactly.
+
+    With `planes` the input is a map, and what its colours mean joins them (`ClassPlanes`).
     """
 
     pattern: Tensor  # (1, noise, PERIOD / FOLD, PERIOD / FOLD)
@@ -47,6 +50,7 @@ class Carto(nn.Module):
         inputs: int = 3,
         noise: int = 0,
         noise_seed: int = 0,
+        planes: bool = False,
     ) -> None:
         super().__init__()
         if not len(widths) == len(encoder) == len(decoder) + 1:
@@ -56,6 +60,8 @@ class Carto(nn.Module):
         stride = FOLD << (len(widths) - 1)
         self.stride = math.lcm(stride, PERIOD) if noise else stride
         self.outputs, self.noise = outputs, noise
+        self.planes = ClassPlanes() if planes else None
+        inputs = ClassPlanes.channels(inputs) if planes else inputs
         self.stem = nn.Conv2d(inputs * FOLD**2 + noise, widths[0], 3, padding=1)
         if noise:
             self.register_buffer("pattern", noise_pattern(noise, noise_seed))
@@ -78,7 +84,7 @@ class Carto(nn.Module):
 
     def folded(self, image: Tensor) -> Tensor:
         """Scores before the last pixel-shuffle: (N, outputs·16, H/4, W/4), channel = class·16 + row·4 + column."""
-        x = F.pixel_unshuffle(image, FOLD)
+        x = F.pixel_unshuffle(image if self.planes is None else self.planes(image), FOLD)
         if self.noise:
             x = torch.cat([x, self._noise_for(x)], 1)
         x = self.stem(x)  # (N, w0, H/4, W/4)

@@ -39,7 +39,7 @@ class LandscapeGenerator(nn.Module):
         """(N, latent) -> (N, 3, side, side) in [-1, 1]."""
         # a latent's length says nothing (Karras et al. 2018): what counts is its direction
         latent = latent * torch.rsqrt(latent.square().mean(1, keepdim=True) + 1e-6)
-        x = self.stem(latent).view(len(latent), -1, SMALLEST, SMALLEST)
+        x = self.stem(latent).reshape(latent.shape[0], -1, SMALLEST, SMALLEST)
         for n, block in enumerate(self.blocks):
             if n:
                 x = F.interpolate(self.widen[n - 1](x), scale_factor=2.0, mode="nearest")
