@@ -5,7 +5,7 @@
     python benchmarks/guard.py --cost [--recipe carto]
     python benchmarks/guard.py --log RUN/log.jsonl
 
-The first form trains every case of failures.py. A failing run counts as caught when a sign that fits it is raised after
+The first form trains every case of `failures`. A failing run counts as caught when a sign that fits it is raised after
 its fault set in; a healthy one as flagged when any sign is raised. `--back` spoils the weights of runs halfway, lets
 the guard take them back, and compares the end with the best before. `--cost` times the guard beside a step. `--log`
 replays what a real log has of the guard's input.

@@ -1,4 +1,4 @@
-"""A run that begins with a bundle: its maps may have other colours, and it may be killed before it has kept anything."""
+"""A run that begins with a bundle: its maps may have other colours, and it may be killed before it has kept a thing."""
 
 import json
 import os

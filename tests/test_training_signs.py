@@ -1,6 +1,6 @@
 """The guard's arithmetic: means forget at their half-life, signs need what they claim, small runs that fail are caught.
 
-SAT2MAP_GUARD_STUDY=1 trains every case of benchmarks/failures.py with one seed; without it a few.
+SAT2MAP_GUARD_STUDY=1 trains every case of benchmarks/failures with one seed; without it a few.
 """
 
 import math
@@ -190,7 +190,7 @@ def failures(monkeypatch):
     import guard
 
     yield failures, guard
-    for name in ("failures", "guard"):
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("failures", "guard")]:
         sys.modules.pop(name)
 
 

@@ -15,13 +15,14 @@ import torch
 
 from sat2map import storage
 from sat2map.data.quarantine import QUARANTINE, write_quarantine
-from sat2map.errors import NothingToResume, RunExists
+from sat2map.errors import NothingToResume
 from sat2map.training import checkpoint, development, journal, setup
 from sat2map.training.about import ABOUT, describe
 from sat2map.training.adapt import start_from_bundle
 from sat2map.training.checkpoint import State
 from sat2map.training.device import choose_device, settle
 from sat2map.training.feed import feed_of
+from sat2map.training.folder import prepare_folder
 from sat2map.training.follow import follow, order_of
 from sat2map.training.guard.answer import answer, finish_going_back
 from sat2map.training.guard.glance import unsound
@@ -29,7 +30,7 @@ from sat2map.training.guard.watch import Alarm, guard_of
 from sat2map.training.optimise import plateau_factor
 from sat2map.training.parts import check_divisible, divided, on_device, take_step
 from sat2map.training.player import Terms
-from sat2map.training.recipe import Recipe, parse, to_yaml
+from sat2map.training.recipe import Recipe, to_yaml
 from sat2map.training.report import write_report
 from sat2map.training.systems import CPU, build_system
 from sat2map.training.team import Team, rank_and_size, team
@@ -220,7 +221,7 @@ def _lead(
     quarantine: Path | None,
 ) -> None:
     """What rank 0 does, or the only process: everything."""
-    _prepare_folder(recipe, run, resume=resume, overwrite=overwrite)
+    prepare_folder(recipe, run, resume=resume, overwrite=overwrite)
     with storage.locked(run):
         own = run / QUARANTINE
         listed = own if resume and quarantine is None and own.exists() else quarantine
@@ -247,32 +248,6 @@ def _lead(
                 _loop(work, log, on_progress)
         finally:
             log.close()
-
-
-def _prepare_folder(recipe: Recipe, run: Path, *, resume: bool, overwrite: bool) -> None:
-    started = (run / "recipe.yaml").exists()
-    if started and overwrite:
-        with storage.locked(run):
-            for name in ("checkpoints", "samples"):
-                shutil.rmtree(run / name, ignore_errors=True)
-            for name in ("*.json", "*.jsonl", "report.html", "recipe.yaml", "events.out.*", "*.gif"):
-                for file in run.glob(name):
-                    file.unlink()
-    elif started and not resume:
-        raise RunExists(
-            f"{run} already holds a run", "Add --resume to go on with it, or --overwrite to replace it"
-        )
-    elif resume and not started:
-        raise NothingToResume(f"{run} holds no run", "Leave --resume out to start one")
-    elif resume:
-        before = parse((run / "recipe.yaml").read_text(encoding="utf-8"), str(run / "recipe.yaml"))
-        if (before.generator, before.discriminator) != (recipe.generator, recipe.discriminator):
-            raise NothingToResume(
-                f"{run} trains {before.generator.name} {before.generator.parameters}, the recipe asks for "
-                f"{recipe.generator.name} {recipe.generator.parameters}",
-                f"Resume with the run's own recipe: sat2map train {run / 'recipe.yaml'} ... --resume",
-            )
-    storage.make_folder(run / "checkpoints")
 
 
 def _loop(work: Run, log: journal.Journal, on_progress: Progress) -> None:
