@@ -78,6 +78,7 @@ OWNERS = {
     "onnxruntime": {
         "runtime.py",
         "training/export.py",
+        "training/latent_export.py",
         "evaluation/features.py",
         "collect/funnel/networks.py",
     },

@@ -141,10 +141,13 @@ def readme(card: ModelCard) -> str:
         "sat2map": "satellite or aerial imagery to street map",
         "map2sat": "street map to imagery",
         "sat2view": "satellite or aerial imagery to the view from the ground",
+        "latent2view": "numbers to landscapes that do not exist",
     }
     command = "sat2map translate IMAGE.png MAP.png"
     if card.ground:
         command = "sat2map view LON,LAT VIEW.png --scene SCENE.tif"
+    if card.latent:
+        command = "sat2map train view-encoder --data VIEWS --run RUN --through"
     seams = {
         "exact": f"None: pixels depend on at most {card.receptive_radius} px around them, and {card.halo} px are read.",
         "blend": "Overlapping windows are blended: the network takes statistics of its window.",
@@ -153,7 +156,9 @@ def readme(card: ModelCard) -> str:
     facts = {
         "Task": what[card.direction],
         "Network": f"{card.architecture}, {card.parameter_count / 1e6:.2f} million parameters",
-        "Input": f"RGB at about {card.metres_per_pixel:g} m per pixel",
+        "Input": f"{card.latent} normal draws"
+        if card.latent
+        else f"RGB at about {card.metres_per_pixel:g} m per pixel",
         **({"Picture": _picture(card.ground)} if card.ground else {"Seams": seams[card.windowing]}),
         "Training data": f"{training.data}, {training.pairs} pairs ({training.licence})",
         "Training": f"{training.images_seen:,} images seen in {training.hours:.1f} hours",
@@ -165,7 +170,7 @@ def readme(card: ModelCard) -> str:
         f"# {card.title}",
         "\n".join(["| | |", "|---|---|", *(f"| {k} | {v} |" for k, v in facts.items())]),
     ]
-    parts += ["## Use", f"```\n{command} --model {card.id}\n```",
+    parts += ["## Use", f"```\n{command}{'' if card.latent else ' --model'} {card.id}\n```",
               "For a model that is not shipped, give the folder of this file instead of the id."]  # fmt: skip
     if card.palette:
         names = (card.palette.names[number] for number in card.palette.classes)

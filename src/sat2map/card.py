@@ -83,7 +83,7 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     id: str  # [a-z0-9][a-z0-9_-]*, at most 64 characters
     title: str
-    direction: Literal["sat2map", "map2sat", "sat2view"]
+    direction: Literal["sat2map", "map2sat", "sat2view", "latent2view"]
     kind: Literal["palette", "rgb"]  # what the network predicts: probabilities over a palette, or colours
     architecture: str  # name of the network
     parameters: dict[str, Any]  # what rebuilds it: keyword arguments, JSON values only
@@ -91,6 +91,9 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     metres_per_pixel: float  # of the training imagery
     palette: Palette | None = None  # palette models only
     ground: Ground | None = None  # direction sat2view only
+    latent: int = (
+        0  # direction latent2view only: numbers that the graph is given as `latent`, float32 (N, latent)
+    )
     bands: int = 3  # red, green, blue; of each plane, for projected ground views
     scaling: str = "uint8 0-255 -> -1 ... 1, inside the graph"
     stride: int  # px; windows start at multiples of it
@@ -122,6 +125,8 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             == (self.ground is not None),
             f"{self.bands} bands; pictures have 3, projected ones 3 for each plane": self.bands
             == 3 * (len(self.ground.heights) if self.ground and self.ground.heights else 1),
+            f"{self.latent} numbers of a latent": self.latent >= 0
+            and (self.latent > 0) == (self.direction == "latent2view"),
             "a palette belongs to kind 'palette' and to no other": (self.kind == "palette")
             == (self.palette is not None),
             f"stride {self.stride} and cell {self.cell} must be positive": self.stride > 0 < self.cell,
@@ -241,7 +246,9 @@ def _mlm(card: ModelCard) -> dict[str, Any]:
         "mlm:pretrained": True,
         "mlm:pretrained_source": card.training.data,
         "mlm:total_parameters": card.parameter_count,
-        "mlm:input": [
+        "mlm:input": [_latent_input(card.latent)]
+        if card.latent
+        else [
             {
                 "name": "image",
                 "description": f"RGB at {card.metres_per_pixel:g} m per pixel; {card.scaling}",
@@ -256,6 +263,18 @@ def _mlm(card: ModelCard) -> dict[str, Any]:
             }
         ],
         "mlm:output": outputs,
+    }
+
+
+def _latent_input(count: int) -> dict[str, Any]:
+    """Return the MLM input object of a model that is given numbers."""
+    return {
+        "name": "latent",
+        "description": "normal draws with mean 0 and deviation 1",
+        "bands": [],
+        "input": {"shape": [-1, count], "dim_order": ["batch", "latent"], "data_type": "float32"},
+        "value_scaling": None,
+        "resize_type": None,
     }
 
 

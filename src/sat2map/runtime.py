@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sat2map.bundle import DEFAULT, Bundle, ModelCard, find
-from sat2map.errors import BadBundle, MissingExtra
+from sat2map.errors import BadBundle, MissingExtra, UnsuitableModel
 
 UInt8 = npt.NDArray[np.uint8]
 Field = Literal["colour", "index", "confidence", "probabilities"]
@@ -47,7 +47,8 @@ class OnnxTranslator:
 
     The session is made at the first call. `threads` work inside one call, and several calls may run side by side. The
     default is a fixed number, so that work is divided, and sums are rounded, alike on machines of any size; None lets
-    ONNX Runtime use all cores. Raises MissingExtra for a `device` that the installed ONNX Runtime cannot use.
+    ONNX Runtime use all cores. Raises MissingExtra for a `device` that the installed ONNX Runtime cannot use,
+    UnsuitableModel for one that is not given pictures.
     """
 
     def __init__(
@@ -90,6 +91,11 @@ class OnnxTranslator:
         """Make the session and check the graph against the contract in docs/ARCHITECTURE.md."""
         import onnxruntime as ort
 
+        if self.card.latent:
+            raise UnsuitableModel(
+                f"model {self.card.id!r} draws from numbers, not from pictures",
+                "Use it for `sat2map train view-encoder --through`, or name a model that takes pictures",
+            )
         provider = _PROVIDERS[self._device]
         if provider not in ort.get_available_providers():
             raise MissingExtra(

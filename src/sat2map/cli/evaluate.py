@@ -28,6 +28,11 @@ _PROTOCOLS = ("maps-600", "maps-256", "reverse-600", "reverse-256", "native", "r
 @click.option(
     "--protocol", type=click.Choice(_PROTOCOLS), help="The headline of the model's direction if not given."
 )
+@click.option(
+    "--losses",
+    is_flag=True,
+    help="View model and views: match each drawn view with every photo, by three losses.",
+)
 @click.option("--report", type=_PATH, metavar="HTML", help="Write a page with pictures and figures.")
 @click.option("--json", "json_file", type=_PATH, metavar="FILE", help="Write all figures, also per image.")
 @click.option(
@@ -54,6 +59,7 @@ def evaluate(
     split: str,
     limit: int | None,
     protocol: str | None,
+    losses: bool,
     report: Path | None,
     json_file: Path | None,
     beside: tuple[Path, ...],
@@ -72,18 +78,24 @@ def evaluate(
     mean training map; with --report a page that leads with pictures, with --json everything for machines. Figures and
     protocols: docs/EVALUATION.md.
 
+    With --losses, the data are views and the model draws them. The result is how often a drawn view fits the photo of
+    its own place better than those of all others, by MSE, SSIM and a loss of colour layout and texture, beside chance
+    (docs/ground-view.md).
+
     \b
     Examples:
       sat2map evaluate --data maps --report report.html
       sat2map evaluate --model runs/mine --data maps --json mine.json
       sat2map evaluate --predictions pix2pix/results --data maps --protocol maps-256
+      sat2map evaluate --losses --model runs/view/bundle --data views --report losses.html
     """
-    if model and predictions:
-        raise click.UsageError("--model and --predictions exclude each other: one thing is scored at a time")
-    if on_card and predictions:
-        raise click.UsageError("--on-card needs a model: finished pictures have no card")
-    if features and inception:
-        raise click.UsageError("--features and --inception exclude each other: give one network")
+    if losses:
+        from sat2map.cli.losses import run_study
+
+        _refuse_with_losses(predictions, protocol, beside, save, features, inception, cycle_model, on_card)
+        run_study(model, data, split, limit, report, json_file, _command(), overwrite=overwrite, quiet=quiet)
+        return
+    _refuse_contradictions(model, predictions, features, inception, on_card)
     from sat2map.bundle import DEFAULT, find
     from sat2map.data.pairs import PairedSet
     from sat2map.evaluation import protocol as protocols
@@ -131,6 +143,22 @@ def evaluate(
         for output in (report, json_file, save):
             if output:
                 click.echo(f"{output}: written")
+
+
+def _refuse_with_losses(*others: object) -> None:
+    if any(others):
+        raise click.UsageError("--losses goes with --model, --data, --split, --limit, --report and --json")
+
+
+def _refuse_contradictions(
+    model: str | None, predictions: Path | None, features: Path | None, inception: Path | None, on_card: bool
+) -> None:
+    if model and predictions:
+        raise click.UsageError("--model and --predictions exclude each other: one thing is scored at a time")
+    if on_card and predictions:
+        raise click.UsageError("--on-card needs a model: finished pictures have no card")
+    if features and inception:
+        raise click.UsageError("--features and --inception exclude each other: give one network")
 
 
 @click.command(short_help="Put several evaluations side by side.")

@@ -1,5 +1,6 @@
 """`sat2map train` and `sat2map export`: from a recipe and images to a run folder, and from there to a bundle."""
 
+import json
 import signal
 import types
 from collections.abc import Iterator
@@ -56,7 +57,8 @@ def stopping_between_steps(report: Progress) -> Iterator[Progress]:
     "--data",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="Folder of paired images; or of trainA/ and trainB/; or given twice, imagery first and maps second.",
+    help="Folder of paired images, of views, or of photos; or of trainA/ and trainB/; or given twice, imagery first "
+    "and maps second.",
 )
 @click.option("--run", type=click.Path(path_type=Path), help="Folder for checkpoints, samples and logs.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in RUN.")
@@ -65,6 +67,11 @@ def stopping_between_steps(report: Progress) -> Iterator[Progress]:
     "start_from",
     metavar="BUNDLE",
     help="Start from the weights of a bundle: its folder, or the id of a shipped model.",
+)
+@click.option(
+    "--through",
+    metavar="BUNDLE",
+    help="view-encoder: the landscape model through which it learns (latent.through=BUNDLE).",
 )
 @click.option(
     "--epochs",
@@ -88,6 +95,7 @@ def train(
     run: Path | None,
     resume: bool,
     start_from: str | None,
+    through: str | None,
     epochs: str | None,
     quarantine: Path | None,
     overwrite: bool,
@@ -118,6 +126,9 @@ def train(
       pix2pix-resnet9   residual generator with nine blocks
       unet-maxpool-512  max-pool U-Net at 512 px, tiny discriminator
       cyclegan          without pairs: two folders that have nothing to do with each other
+      landscape         from photos alone: landscapes that do not exist
+      landscape-dcgan   the same as others trained it: a latent of 4 numbers
+      view-encoder      satellite to the view from the ground, through a landscape model
 
     \b
     Examples:
@@ -127,12 +138,15 @@ def train(
       sat2map train pix2pix-keras --data maps --run runs/back data.direction=map2sat --resume --epochs +100
       sat2map train cyclegan --data imagery --data maps --run runs/unpaired
       sat2map train carto --data othercity --run runs/second --from runs/first/bundle
+      sat2map train landscape --data photos --run runs/landscape
+      sat2map train view-encoder --data views --run runs/view --through landscape
       sat2map train carto --print-config
       torchrun --nproc-per-node=2 -m -- sat2map train carto --data maps --run runs/third
     """
     from sat2map.training.recipe import load_recipe, override, to_yaml
 
-    resolved = override(load_recipe(recipe), list(overrides))
+    told = [f"latent.through={json.dumps(through)}"] if through is not None else []
+    resolved = override(load_recipe(recipe), [*overrides, *told])
     if epochs is not None:
         from sat2map.training.length import with_epochs
 
@@ -187,7 +201,9 @@ def _say_what_would_happen(
     from sat2map.data.pairs import PairedSet
     from sat2map.data.unpaired import UnpairedSet, is_unpaired
 
-    if len(data) == 2 or is_unpaired(data[0]):
+    if recipe.latent is not None or recipe.view is not None:
+        _say_what_views(recipe, data[0])
+    elif len(data) == 2 or is_unpaired(data[0]):
         heaps = UnpairedSet.of(data[0], data[1]) if len(data) == 2 else UnpairedSet.open(data[0])
         click.echo(f"{data[0]}: {len(heaps.sat)} pictures and {len(heaps.street)} maps, no pairs")
     else:
@@ -203,6 +219,35 @@ def _say_what_would_happen(
         click.echo(f"{run}: holds a run; train would {does}")
     else:
         click.echo(f"{run}: new; train would start {recipe.name}")
+
+
+def _say_what_views(recipe: "Recipe", folder: Path) -> None:
+    from sat2map.data.views import is_view_folder, open_views
+
+    if recipe.system == "landscape" and not is_view_folder(folder):
+        from sat2map.training.photos import photos_in
+
+        click.echo(f"{folder}: {len(photos_in(folder))} photos")
+        return
+    found = open_views(folder)
+    headings = sum(pair.known.heading is not None for pair in found)
+    click.echo(f"{folder}: {len(found)} views of {found.places} places, {headings} with a heading")
+    if recipe.system == "encoder":
+        from sat2map.training.latent import with_painter
+
+        with_painter(recipe)
+
+
+def _next_with(made: Path) -> str:
+    """Say what a bundle is good for."""
+    from sat2map.bundle import find
+
+    card = find(made).card
+    if card.latent:
+        return f"sat2map train view-encoder --data VIEWS --run RUN --through {made}"
+    if card.ground:
+        return f"sat2map view LON,LAT VIEW.png --scene SCENE.tif --model {made}"
+    return f"sat2map translate IMAGE MAP --model {made}"
 
 
 @click.command(short_help="Turn a run into a model bundle.")
@@ -256,4 +301,4 @@ def export(
         overwrite=overwrite,
     )
     if not quiet:
-        click.echo(f"{made}: exported. Next: sat2map translate IMAGE MAP --model {made}")
+        click.echo(f"{made}: exported. Next: {_next_with(made)}")

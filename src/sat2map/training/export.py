@@ -28,6 +28,7 @@ from sat2map.training import checkpoint, development, graph, setup
 from sat2map.training.checkpoint import State
 from sat2map.training.cyclegan import BACK
 from sat2map.training.familiarity import familiar_of
+from sat2map.training.latent_export import export_latent
 from sat2map.training.recipe import Recipe, override
 from sat2map.training.views import ground_of
 
@@ -159,6 +160,13 @@ def export_run(
     OutputExists, UnsuitableModel.
     """
     storage.refuse_existing(out, overwrite=overwrite)
+    chosen = _choose(run, step)
+    state = checkpoint.read_state(chosen)
+    recipe = msgspec.convert(state.recipe, Recipe)
+    if recipe.latent is not None:
+        if direction not in (None, recipe.data.direction):
+            raise UnsuitableModel(f"{run} trains {recipe.data.direction} only", "Leave --direction out")
+        return export_latent(chosen, out, recipe, state, model_id, overwrite=overwrite)
     trained = load_run(run, step, direction)
     opened = setup.open_data(
         trained.recipe,
@@ -230,13 +238,18 @@ def describe(trained: Trained, model_id: str, temperature: float, familiar: Fami
             recipe=state.recipe,
             images_seen=state.seen,
             hours=round(state.seconds / 3600, 2),
-            versions={name: version(name) for name in ("sat2map", "torch", "numpy") if _installed(name)},
+            versions=installed_versions(),
             data_manifest=state.data,
         ),
         limits=recipe.limits,
         licence="Apache-2.0",
         created=now.isoformat().replace("+00:00", "Z"),
     )
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the versions of what decides a model's weights."""
+    return {name: version(name) for name in ("sat2map", "torch", "numpy") if _installed(name)}
 
 
 def _installed(name: str) -> bool:

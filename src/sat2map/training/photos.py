@@ -48,7 +48,7 @@ def open_photo_data(recipe: Recipe, folder: Path, on_progress: Progress) -> Data
         found = open_views(folder).of("train")
         store = _photos_of(found, side, _latent(recipe).field, on_progress)
         return _data(recipe, folder, store, _held(found, recipe), found.licence)
-    files = _photos_in(folder)
+    files = photos_in(folder)
     cache = PictureCache.build(
         files,
         lambda done, all_: on_progress(done, all_, "decoding photos"),
@@ -110,7 +110,7 @@ def _held(found: ViewSet, recipe: Recipe) -> set[int]:
     return {number for number, pair in enumerate(found) if pair.name in names}
 
 
-def _photos_in(folder: Path) -> list[Path]:
+def photos_in(folder: Path) -> list[Path]:
     """Pictures of a folder, or of its `train`. Raises FileMissing, BadDataset."""
     if not folder.is_dir():
         raise FileMissing(f"{folder} is no folder", "Name a folder of photos, a collection or a set of views")
