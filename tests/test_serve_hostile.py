@@ -7,6 +7,7 @@ import itertools
 import os
 import pathlib
 import random
+import re
 import socket
 import time
 import urllib.parse
@@ -20,7 +21,7 @@ import tiny
 from sat2map.cli.main import main
 from sat2map.errors import UnsafeServer
 from sat2map.serve.settings import Settings
-from serving import Server, serving
+from serving import PATIENCE, Server, serving
 
 SOCKETS = int(os.environ.get("SAT2MAP_SOCKETS", "40"))
 PAYLOADS = int(os.environ.get("SAT2MAP_PAYLOADS", "150"))
@@ -194,7 +195,7 @@ def test_what_is_no_http_is_refused(server):
 # -- what may be asked for --------------------------------------------------------------------------------------------
 
 
-def payloads(folder: pathlib.Path) -> list[str]:
+def payloads(folder: pathlib.Path, described: dict) -> list[tuple[str, str]]:
     """Ways out of a folder, in many spellings, for every place where an address has a variable part."""
     target = str(folder / "canary.txt")
     ways = ["../" * n + target.lstrip("/") for n in (1, 3, 8, 16)]
@@ -234,31 +235,59 @@ def payloads(folder: pathlib.Path) -> list[str]:
         lambda w: whole(w) + "%00.png", lambda w: w + ";.png",
     ]  # fmt: skip
     spelled = [spell(way) for way in ways for spell in spellings]
-    places = [
-        "/tiles/{}/17/1/1.png", "/tiles/colour/{}/1/1.png", "/tiles/colour/17/1/{}.png", "/tiles/colour/17/1/1.{}",
-        "/tilejson/{}.json", "/web/{}", "/web/vendor/{}", "/jobs/{}", "/jobs/{}/events", "/jobs/x/{}", "/{}",
-        "/wmts/{}", "/translate?model={}", "/layers.json?path={}", "/tiles/colour/17/1/1.png?url={}",
-    ]  # fmt: skip
-    made = [place.replace("{}", way) for place in places for way in spelled]
+    made = [(method, place.replace("{}", way)) for method, place in places_in(described) for way in spelled]
     random.Random(5).shuffle(made)
     return list(dict.fromkeys(made))
 
 
+VALID = {
+    "layer": "colour", "z": "17", "x": "1", "y": "1", "format": "png", "job": "x", "result": "colour", "style": "grid",
+    "seed": "1", "picture": "map",
+}  # fmt: skip
+
+
+def places_in(described: dict) -> list[tuple[str, str]]:
+    """Return every part of every address that varies, as (method, address with {} there), and some of no use."""
+    places = [
+        ("GET", "/{}"),
+        ("GET", "/web/{}"),
+        ("GET", "/web/vendor/{}"),
+        ("GET", "/wmts/{}"),
+        ("GET", "/healthz/{}"),
+    ]
+    for path, item in described["paths"].items():
+        for method, told in item.items():
+            names = re.findall(r"\{(\w+)\}", path)
+            for name in names:
+                others = {other: VALID.get(other, "1") for other in names} | {name: "{}"}
+                places.append(
+                    (method.upper(), re.sub(r"\{(\w+)\}", lambda found, o=others: o[found[1]], path))
+                )
+            plain = re.sub(r"\{(\w+)\}", lambda found: VALID.get(found[1], "1"), path)
+            known = [p["name"] for p in told.get("parameters", ()) if p["in"] == "query"]
+            places += [(method.upper(), f"{plain}?{name}={{}}") for name in [*known, "url", "path", "file"]]
+    return places
+
+
 def test_no_spelling_of_an_address_leads_out(server, folder):
     opened = _opened(server)
-    tried = payloads(folder)[:PAYLOADS]
-    for path in tried:
+    described = server.get("/openapi.json").json()
+    assert {"/extract/{layer}", "/towns/{style}/{seed}/{picture}.png", "/jobs/{job}/{result}"} <= described[
+        "paths"
+    ].keys()
+    tried = payloads(folder, described)
+    assert len(tried) > 5000
+    for asked, path in tried[:PAYLOADS]:
         line = (
             path.encode("utf-8", "surrogateescape")
             .replace(b" ", b"%20")
             .replace(b"\r", b"")
             .replace(b"\n", b"")
         )
-        method = b"POST" if path.startswith("/translate") else b"GET"
         with server.raw(
-            method + b" " + line + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            asked.encode() + b" " + line + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         ) as connection:
-            connection.settimeout(20)
+            connection.settimeout(PATIENCE)  # one of them is a town, which has to be painted
             text = b""
             while chunk := connection.recv(65536):
                 text += chunk

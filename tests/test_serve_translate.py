@@ -1,5 +1,7 @@
 """Pictures and scenes on request: what `translate` makes, progress, cancelling, expiry, and nothing left behind."""
 
+import collections
+import contextlib
 import io
 import json
 import os
@@ -190,28 +192,63 @@ def test_uploads_without_a_length_are_cut_off_as_soon_as_they_are_too_long(serve
     assert server.gauge("spool_bytes") == 0
 
 
-def test_aborted_uploads_leave_nothing(server, folder):
-    """SAT2MAP_UPLOADS says how many; half of them announce more than they send."""
-    count = int(os.environ.get("SAT2MAP_UPLOADS", "12"))
-    before = _resident(server)
+def test_uploads_good_aborted_and_too_long_leave_nothing(server, folder):
+    """SAT2MAP_UPLOADS says how many: half are sent whole, a quarter is aborted, a quarter is too long or says so."""
+    count = int(os.environ.get("SAT2MAP_UPLOADS", "16"))
+    picture = (folder / "picture.png").read_bytes()
+    for _ in range(4):
+        send(server, picture)  # what is set up once belongs to the memory before
+    before = {process: _resident(process) for process in (server.pid, server.worker())}
+    statuses = collections.Counter()
     for number in range(count):
-        head = f"POST /translate HTTP/1.1\r\nHost: localhost\r\nContent-Length: {2 << 20}\r\n\r\n".encode()
-        with server.raw(head + b"\x89PNG\r\n\x1a\n" + b"x" * (number * 7919 % 300_000)) as connection:
-            if number % 2:
-                connection.setsockopt(
-                    socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"
-                )  # reset, no farewell
+        statuses[(_whole, _aborted, _whole, _too_long)[number % 4](server, picture, number)] += 1
+    assert statuses[200] == (count + 1) // 2 and statuses[413] == count // 4, statuses
     end = time.time() + 20
     while server.gauge("spool_bytes") and time.time() < end:
         time.sleep(0.05)
     assert server.gauge("spool_bytes") == 0 and left(folder) == []
     assert len(list(pathlib.Path(f"/proc/{server.pid}/fd").iterdir())) < 60
-    assert _resident(server) - before < 64 << 10
+    grown = {process: _resident(process) - kib for process, kib in before.items()}
+    assert max(grown.values()) < 64 << 10, grown
+    told = f"{count} uploads {dict(statuses)}: memory grew by {list(grown.values())} KiB (server, worker)"
+    (folder / "uploads.txt").write_text(told)
 
 
-def _resident(server: Server) -> int:
-    """KiB of memory of the server."""
-    lines = pathlib.Path(f"/proc/{server.pid}/status").read_text().splitlines()
+def _whole(server: Server, picture: bytes, number: int) -> int:
+    return send(server, picture).status
+
+
+def _aborted(server: Server, picture: bytes, number: int) -> int:
+    """Announce more than is sent, and leave; every other one without a farewell."""
+    head = f"POST /translate HTTP/1.1\r\nHost: localhost\r\nContent-Length: {2 << 20}\r\n\r\n".encode()
+    with server.raw(head + b"\x89PNG\r\n\x1a\n" + b"x" * (number * 7919 % 300_000)) as connection:
+        if number % 8 == 1:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    return 0
+
+
+def _too_long(server: Server, picture: bytes, number: int) -> int:
+    """Announce too much, or send it without a word."""
+    head, most = b"POST /translate HTTP/1.1\r\nHost: localhost\r\n", LIMITS["upload"]
+    if number % 8 == 3:
+        data = head + f"Content-Length: {most + 1}\r\n\r\n".encode()
+    else:
+        data = head + b"Transfer-Encoding: chunked\r\n\r\n"
+    with server.raw(data) as connection:
+        connection.settimeout(60)
+        with contextlib.suppress(OSError):  # it closes in the middle of what we send
+            chunk = b"x" * (64 << 10)
+            for _ in range(most // len(chunk) + 2 if number % 8 != 3 else 0):
+                connection.sendall(b"10000\r\n" + chunk + b"\r\n")
+        answer = b""
+        with contextlib.suppress(OSError):
+            answer = connection.recv(4096)
+    return int(answer.split()[1]) if answer else -1
+
+
+def _resident(process: int) -> int:
+    """KiB of memory of a process."""
+    lines = pathlib.Path(f"/proc/{process}/status").read_text().splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("VmRSS:")))
 
 
