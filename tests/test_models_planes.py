@@ -50,7 +50,7 @@ def test_colours_and_all_other_channels_come_through() -> None:
 
 
 def test_networks_with_planes_see_what_they_could_not_see_before() -> None:
-    """A building beside land, eight levels apart: with planes the first layer is shown it at least five times as large."""
+    """A building beside land, eight levels apart: planes show it five times as large, or larger."""
     land, building = levels(MAPS.colours[0]), levels(MAPS.colours[2])
     planes = ClassPlanes()
     apart = (planes(land) - planes(building)).norm() / (land - building).norm()

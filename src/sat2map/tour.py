@@ -6,7 +6,7 @@ that another network, trained on photographs alone, takes for streets. EVALUATIO
 
 import html
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -117,8 +117,14 @@ def write_tour(
             report(number, len(towns), name)
         total = sum_scores(scores)
         figures = {name: total.figures()[name] for name in ("miou6", "road_f1_3px")}
-        models = [painter.card.id, mapper.card.id]
-        described = {"version": __version__, "models": models, "size": size, "gsd": gsd, "n": len(towns)}
+        described = {
+            "version": __version__,
+            "painter": painter.card.id,
+            "mapper": mapper.card.id,
+            "size": size,
+            "gsd": gsd,
+            "n": len(towns),
+        }
         storage.write_json(draft / FIGURES, described | {"figures": figures, "towns": rows})
         storage.write_text(draft / PAGE, _page(sections, described, figures))
     return figures
@@ -145,17 +151,10 @@ def _section(name: str, stop: Stop) -> str:
     )
 
 
-def _page(sections: Sequence[str], described: dict[str, object], figures: dict[str, float]) -> str:
-    painter, mapper = described["models"]  # type: ignore[misc]
-    values = {
-        "painter": str(painter),
-        "mapper": str(mapper),
-        "size": f"{described['size']:g}",
-        "gsd": f"{described['gsd']:g}",
-        "count": str(described["n"]),
-        "miou6": f"{figures['miou6']:.2f}",
-        "road": f"{figures['road_f1_3px']:.2f}",
-        "version": str(described["version"]),
+def _page(sections: Sequence[str], described: Mapping[str, object], figures: Mapping[str, float]) -> str:
+    said = {
+        name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in described.items()
     }
-    safe = {name: html.escape(value) for name, value in values.items()}
+    said |= {name: f"{value:.2f}" for name, value in figures.items()}
+    safe = {name: html.escape(value) for name, value in said.items()}
     return filled((HERE / "tour.html").read_text("utf-8"), safe | {"sections": "\n".join(sections)})

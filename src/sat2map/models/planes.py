@@ -35,7 +35,7 @@ class ClassPlanes(nn.Module):
         return inputs + CLASSES
 
     def forward(self, picture: Tensor) -> Tensor:
-        """(N, C, H, W) with a map in [-1, 1] as its first three channels -> (N, C + CLASSES, H, W), new ones in [-1, 1].
+        """(N, C, H, W), the first three channels a map in [-1, 1] -> (N, C + CLASSES, H, W), new ones in [-1, 1].
 
         The share of a colour is that of a normal distribution around it, `NEAR` levels wide, among all colours.
         """
