@@ -8,8 +8,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyogrio
 import pytest
+import rasterio
+import rasterio.crs
 from PIL import Image
+from rasterio.warp import transform
 
 from sat2map.cli.main import main
 from sat2map.data.imagined import PairSettings, make_pairs
@@ -125,6 +129,26 @@ def test_a_town_is_a_folder_of_pictures_a_plan_and_a_page(
     (tmp_path / "other" / "thesis.txt").write_text("mine")
     assert main(["imagine", str(tmp_path / "other"), "--overwrite", "-q"]) == 2
     assert files(tmp_path / "other") == {"thesis.txt": b"mine"}
+
+
+def test_a_placed_town_has_scenes_that_lie_where_its_plan_lies(tmp_path: Path) -> None:
+    town = tmp_path / "town"
+    assert (
+        main(["imagine", str(town), "--seed", "6", "--size", "90", "--at", "13.4,52.5", "-j", "1", "-q"]) == 0
+    )
+    for name in ("map", "satellite", "classes"):
+        with rasterio.open(town / f"{name}.tif") as scene:
+            found = np.moveaxis(scene.read(), 0, -1).squeeze()
+            assert np.array_equal(found, np.array(Image.open(town / f"{name}.png"))), name
+            assert scene.transform.a == -scene.transform.e == pytest.approx(0.9)
+            assert transform(scene.crs, "EPSG:4326", [0.0], [0.0])[0][0] == pytest.approx(13.4, abs=1e-9)
+            box, crs = scene.bounds, scene.crs
+    roads = pyogrio.read_info(town / "plan.gpkg", layer="roads")
+    assert rasterio.crs.CRS.from_user_input(roads["crs"]).to_proj4() == crs.to_proj4()
+    left, bottom, right, top = roads["total_bounds"]
+    assert left < box.left + 45 < right and bottom < box.bottom + 45 < top, "streets run through the picture"
+    assert (town / "classes.qml").is_file() and (town / "classes.tif.aux.xml").is_file()
+    assert not [path for path in town.iterdir() if path.name.startswith(".")]
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ class LonLat(click.ParamType[tuple[float, float]]):
     "place",
     type=LonLat(),
     metavar="LON,LAT",
-    help="Town: where on the globe its plan is to lie; nowhere if not given.",
+    help="Town: where on the globe it is to lie, then also as GeoTIFFs; nowhere if not given.",
 )
 @click.option(
     "--pairs", type=click.IntRange(1), metavar="N", help="Make a data set of N pairs instead of a town."

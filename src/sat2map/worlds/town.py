@@ -13,6 +13,7 @@ from sat2map.errors import BadWorld, MissingExtra, OutputExists
 from sat2map.grid import Window
 from sat2map.palette import CLASS_NAMES, MAPS
 from sat2map.worlds.files import Place, write_plan
+from sat2map.worlds.georeference import write_scenes
 from sat2map.worlds.layouts import Bounds
 from sat2map.worlds.pictures import paint_large, paint_view
 from sat2map.worlds.standpoints import standpoint
@@ -62,6 +63,8 @@ def write_town(
         images.write_image(draft / "satellite.png", pictures.sat, overwrite=False)
         palette = np.array(MAPS.class_colours(), np.uint8)
         images.write_image(draft / "classes.png", pictures.classes, overwrite=False, palette=palette)
+        if place:
+            write_scenes(draft, pictures, window, gsd, place)
         reach = window.height * gsd / 2
         eyes = [
             standpoint(world, dx * reach, dy * reach)
@@ -81,7 +84,7 @@ def write_town(
             "version": __version__,
         }
         storage.write_json(draft / PARAMETERS, described)
-        storage.write_text(draft / PAGE, _page(town, size, gsd))
+        storage.write_text(draft / PAGE, _page(town, size, gsd, place))
     return notices
 
 
@@ -95,18 +98,29 @@ def _write_plans(draft: Path, world: World, reach: float, place: Place | None) -
     return []
 
 
-def _page(town: Town, size: float, gsd: float) -> str:
+def _page(town: Town, size: float, gsd: float, place: Place | None) -> str:
     """One page that shows the files beside it."""
     title = f"{town.style.capitalize()} town {town.seed}"
     given = html.escape(json.dumps(msgspec.to_builtins(town))[1:-1].replace('"', ""))
     views = "".join(f'<img src="view-{n}.png" alt="View {n} from a street">' for n in range(1, VIEWS + 1))
+    scenes = (
+        '<p>For GIS: <a href="map.tif">map.tif</a>, <a href="satellite.tif">satellite.tif</a>, '
+        f'<a href="classes.tif">classes.tif</a>, laid out at {place.longitude:g}, {place.latitude:g}.</p>'
+        if place
+        else ""
+    )
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{html.escape(title)}</title>
 <style>
-body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1200px; padding: 0 1rem; color: #222 }}
-.two {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 1rem }}
-img {{ width: 100%; display: block; border-radius: 4px }} figure {{ margin: 0 }} figcaption {{ color: #555 }}
+:root {{ color-scheme: light dark; --paper: #fbfaf7; --ink: #1d2125; --soft: #5b636b; --accent: #0b6bcb }}
+@media (prefers-color-scheme: dark) {{
+  :root {{ --paper: #16191c; --ink: #e8e6e1; --soft: #a3abb3; --accent: #6cb2ff }} }}
+body {{ font: 1rem/1.55 system-ui, sans-serif; margin: 0 auto; max-width: 78rem; padding: 1.5rem max(1.25rem, 3vw) 3rem;
+  background: var(--paper); color: var(--ink) }}
+a {{ color: var(--accent) }}
+.two {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 1rem }}
+img {{ width: 100%; display: block; border-radius: 4px }} figure {{ margin: 0 }} figcaption {{ color: var(--soft) }}
 </style></head><body>
 <h1>{html.escape(title)}</h1>
 <p>A town that does not exist: {size:g} m on a side at {gsd:g} m per pixel, made by sat2map {__version__} from
@@ -117,7 +131,7 @@ these numbers: {given}.</p>
 </div>
 <h2>From the street</h2>
 <div class="two">{views}</div>
-<p><a href="classes.png">classes.png</a>, <a href="town.json">town.json</a>, and the plan as
+{scenes}<p><a href="classes.png">classes.png</a>, <a href="town.json">town.json</a>, and the plan as
 <code>plan.gpkg</code> and <code>plan.geojson</code> if the vector parts of sat2map are installed.</p>
 </body></html>
 """

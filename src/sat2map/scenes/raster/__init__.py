@@ -8,7 +8,7 @@ which pixels are missing) and `scaling.py` (which values); where the pixels lie 
 
 from sat2map.scenes.raster.bands import Bands
 from sat2map.scenes.raster.gate import many_open, open_scene, tags_of
-from sat2map.scenes.raster.grids import Units, box_in, north_up, units_of
+from sat2map.scenes.raster.grids import Units, box_in, north_up, placed, units_of
 from sat2map.scenes.raster.header import Limits, is_tiff
 from sat2map.scenes.raster.legend import sidecars
 from sat2map.scenes.raster.origin import origin_of
@@ -45,6 +45,7 @@ __all__ = [
     "origin_of",
     "parse_crs",
     "pixels_at",
+    "placed",
     "sidecars",
     "tags_of",
     "units_of",

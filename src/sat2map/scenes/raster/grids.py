@@ -28,6 +28,15 @@ def north_up(crs: str, left: float, top: float, size: float, height: int, width:
     )
 
 
+def placed(projection: str, left: float, top: float, size: float, height: int, width: int) -> Place:
+    """As `north_up`, with a PROJ string of our own in place of a name (users name a CRS by its authority)."""
+    from rasterio import Affine
+    from rasterio.crs import CRS
+
+    transform = Affine(size, 0, left, 0, -size, top)
+    return Place(crs=CRS.from_string(projection), transform=transform, height=height, width=width)
+
+
 def units_of(crs: str) -> Units:
     """Return the units and the order of axes of AUTHORITY:CODE. Raises UnusableCrs."""
     parsed = parse_crs(crs)
