@@ -244,7 +244,9 @@ def test_drawing_makes_the_picture_anew(tab):
 
 def test_tabs_work_by_keys_and_say_what_is_missing(tab):
     tab.goto(f"{tab.address}#view")
-    assert "sat2map" in tab.locator("#view").inner_text() and "model" in tab.locator("#view").inner_text()
+    until(tab, "document.getElementById('view-missing').offsetParent !== null")
+    assert "sat2map train view-geo" in tab.locator("#view").inner_text()
+    assert not tab.locator("#view-ready").is_visible()
     tab.locator("#tab-view").focus()
     for key, name in (
         ("ArrowRight", "map"),

@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import fakes
 from sat2map.bundle import Bundle, ModelCard, write_bundle
+from sat2map.card import Ground
 
 FOLD = 4  # stride; two 3x3 convolutions on that grid see 8 px
 
@@ -22,7 +23,7 @@ def graph(model_card: ModelCard, seed: int = 0) -> bytes:
     random = np.random.default_rng(seed)
     palette = model_card.palette
     outputs = len(palette) if palette else 3
-    shapes = {"w0": (24, 3 * FOLD**2, 3, 3), "w1": (outputs * FOLD**2, 24, 3, 3)}
+    shapes = {"w0": (24, model_card.bands * FOLD**2, 3, 3), "w1": (outputs * FOLD**2, 24, 3, 3)}
     constants = {
         name: (random.normal(size=shape) / np.sqrt(np.prod(shape[1:])) * 4).astype(np.float32)
         for name, shape in shapes.items()
@@ -44,7 +45,7 @@ def graph(model_card: ModelCard, seed: int = 0) -> bytes:
         helper.make_node("Conv", ["f5", "w1"], ["f6"], pads=[1, 1, 1, 1]),
         helper.make_node("DepthToSpace", ["f6"], ["f7"], blocksize=FOLD, mode="CRD"),
     ]
-    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", "h", "w", 3])
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["n", "h", "w", model_card.bands])
     results = [helper.make_tensor_value_info("colour", TensorProto.UINT8, ["n", "h", "w", 3])]
     if palette:
         constants["palette"] = np.array(palette.colours, np.uint8)
@@ -87,3 +88,20 @@ def bundle(folder: Path, **changes: Any) -> Bundle:
     """Write a bundle of random weights; the safetensors file is a stand-in, nothing here reads it."""
     model_card = card(**changes)
     return write_bundle(folder, model_card, graph(model_card), b"weights of the tiny network")
+
+
+def viewer(folder: Path, route: str = "projected", **ground: Any) -> Bundle:
+    """Write a bundle of random weights that draws views of 64 px from crops of 96 px at 0.9 m."""
+    heights = (0.0, 5.0) if route == "projected" else ()
+    facts: dict[str, Any] = {
+        "route": route, "height": 64, "width": 64, "field": 75.0, "side": 96 if heights else 64, "heights": heights,
+    }  # fmt: skip
+    return bundle(
+        folder,
+        direction="sat2view",
+        kind="rgb",
+        palette=None,
+        bands=3 * max(len(heights), 1),
+        ground=Ground(**{**facts, **ground}),
+        id=folder.name,
+    )

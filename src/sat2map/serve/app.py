@@ -65,6 +65,8 @@ def application(service: Service) -> App:
         Route("/jobs/{job}", made.cancel, methods=["DELETE"]),
         Route("/jobs/{job}/events", made.events),
         Route("/jobs/{job}/{result}", made.result),
+        Route("/view", service.ground.view),
+        Route("/towns/{style}/{seed}/view.png", service.ground.town),
         Route("/towns/{style}/{seed}/{picture}.png", service.towns.answer),
         Route("/healthz", state.health),
         Route("/readyz", state.ready),

@@ -104,6 +104,13 @@ def page_facts(catalogue: Catalogue, *, needs_token: bool, upload: int) -> dict[
                 "classes": [{"name": c.name, "colour": list(c.colour)} for c in model.classes if c.known],
                 "palette": [{"colour": list(c[:3]), "class": c[3]} for c in model.colours],
                 "limits": list(model.limits),
+                "ground": None
+                if model.ground is None
+                else {
+                    "field": model.ground.field,
+                    "width": model.ground.width,
+                    "height": model.ground.height,
+                },
                 "licence": model.licence,
             }
             for model in catalogue.models.values()

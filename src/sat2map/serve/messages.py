@@ -94,6 +94,19 @@ class Invent(msgspec.Struct, frozen=True, tag=True):
     seed: int
 
 
+class Look(msgspec.Struct, frozen=True, tag=True):
+    """Draw what is to be seen at a place: of a view's scene, or of a town if there is a style."""
+
+    id: int
+    model: str
+    view: str
+    style: str
+    seed: int
+    x: float  # longitude, or metres to the east
+    y: float  # latitude, or metres to the north
+    heading: float
+
+
 class Cancel(msgspec.Struct, frozen=True, tag=True):
     """Stop the work of this number."""
 
@@ -108,6 +121,14 @@ class ClassFacts(msgspec.Struct, frozen=True):
     known: bool  # whether the model has a colour for it
 
 
+class GroundFacts(msgspec.Struct, frozen=True):
+    """What a ground-view model draws."""
+
+    height: int  # px
+    width: int
+    field: float  # degrees; 360: all around
+
+
 class ModelFacts(msgspec.Struct, frozen=True):
     """What the server must know of a model."""
 
@@ -120,6 +141,7 @@ class ModelFacts(msgspec.Struct, frozen=True):
     licence: str
     limits: tuple[str, ...]
     sha256: str
+    ground: GroundFacts | None = None
 
 
 class ViewFacts(msgspec.Struct, frozen=True):
@@ -191,7 +213,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     wait: float = 0.0  # seconds that a tile source asks for
 
 
-Request = Open | Tiles | Bring | Work | Extract | Invent | Cancel
+Request = Open | Tiles | Bring | Work | Extract | Invent | Look | Cancel
 Answer = Ready | Made | Brought | Progress | Done | Failed
 _requests = msgspec.msgpack.Decoder(Request)
 _answers = msgspec.msgpack.Decoder(Answer)

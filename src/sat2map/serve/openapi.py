@@ -35,6 +35,12 @@ def _get(summary: str, answer: dict[str, Any], *parameters: dict[str, Any], **mo
     }
 
 
+def _asked(name: str, most: float) -> dict[str, Any]:
+    """Return a number in the query that must be there."""
+    return {"name": name, "in": "query", "required": True,
+            "schema": {"type": "number", "minimum": -most, "maximum": most}}  # fmt: skip
+
+
 def _json(text: str) -> dict[str, Any]:
     return {"description": text, "content": {"application/json": {"schema": {"type": "object"}}}}
 
@@ -52,6 +58,12 @@ def document(layers: list[str], models: list[str], *, needs_token: bool) -> dict
         "name": "model",
         "in": "query",
         "schema": {"type": "string", **({"enum": models} if models else {})},
+    }
+    heading = {
+        "name": "heading",
+        "in": "query",
+        "schema": {"type": "number", "minimum": -10000, "maximum": 10000},
+        "description": "Degrees clockwise from north; 0 if not given",
     }
     wait = {"name": "wait", "in": "query", "schema": {"type": "string", "enum": ["yes", "no"]}}
     text = {"description": "Text", "content": {"text/plain": {"schema": {"type": "string"}}}}
@@ -126,6 +138,21 @@ def document(layers: list[str], models: list[str], *, needs_token: bool) -> dict
                     _path("style", enum=["grid", "organic", "radial", "coastal"]),
                     _path("seed", "integer", minimum=0, maximum=2**31 - 1),
                     _path("picture", enum=["map", "imagery"]), **{"503": _BUSY},
+                )
+            },
+            "/view": {
+                "get": _get(
+                    "What somebody standing at a place of a scene would see, drawn by a ground-view model", image,
+                    _asked("lon", 180), _asked("lat", 85), heading, model,
+                    {"name": "scene", "in": "query", "schema": {"type": "string"}}, **{"503": _BUSY},
+                )
+            },
+            "/towns/{style}/{seed}/view.png": {
+                "get": _get(
+                    "The same in an invented town; x and y are metres to the east and north of its middle", image,
+                    _path("style", enum=["grid", "organic", "radial", "coastal"]),
+                    _path("seed", "integer", minimum=0, maximum=2**31 - 1),
+                    _asked("x", 1e6), _asked("y", 1e6), heading, model, **{"503": _BUSY},
                 )
             },
             "/healthz": {"get": _get("The server answers", text)},

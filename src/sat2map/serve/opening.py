@@ -10,6 +10,7 @@ import numpy as np
 
 from sat2map import storage
 from sat2map.bundle import Bundle, find
+from sat2map.card import shown_sides
 from sat2map.errors import UnsuitableModel
 from sat2map.grid import align_up
 from sat2map.runtime import FIELDS, OnnxTranslator
@@ -20,7 +21,8 @@ from sat2map.scenes.tiles.live import LiveScene
 from sat2map.scenes.translate import PRODUCTS
 from sat2map.serve import remote, view
 from sat2map.serve.gate import Gate, Yielding
-from sat2map.serve.messages import ClassFacts, ModelFacts, Open, Ready, ViewFacts
+from sat2map.serve.messages import ClassFacts, GroundFacts, ModelFacts, Open, Ready, ViewFacts
+from sat2map.views.viewer import Viewer
 
 _WARM = 256  # px; of the picture that makes a session ready
 KEPT_CELLS = 8
@@ -34,6 +36,7 @@ class Opened:
     views: dict[str, view.View]
     yielding: dict[str, Yielding]
     limits: Open
+    viewers: dict[str, Viewer]
 
 
 def opened(wanted: Open, gate: Gate, stack: ExitStack) -> Opened:
@@ -43,13 +46,17 @@ def opened(wanted: Open, gate: Gate, stack: ExitStack) -> Opened:
     views: dict[str, view.View] = {}
     facts: list[ViewFacts] = []
     yielding: dict[str, Yielding] = {}
+    viewers: dict[str, Viewer] = {}
     for model in wanted.models:
         bundle = find(model.path)
         translator = OnnxTranslator(bundle)
         models.append(_model_facts(model.id, bundle))
         yielding[model.id] = Yielding(translator, gate)
-        warm = align_up(_WARM, translator.card.stride)
-        translator(np.full((1, warm, warm, translator.card.bands), 128, np.uint8), FIELDS[:1])
+        side = align_up(_WARM, translator.card.stride)
+        shape = shown_sides(translator.card) if translator.card.ground else (side, side)
+        translator(np.full((1, *shape, translator.card.bands), 128, np.uint8), FIELDS[:1])
+        if translator.card.ground:
+            viewers[model.id] = Viewer(yielding[model.id])
         if translator.card.direction != "sat2map":
             continue
         for scene in wanted.scenes:
@@ -75,7 +82,7 @@ def opened(wanted: Open, gate: Gate, stack: ExitStack) -> Opened:
             "none of the models makes maps of imagery, so there is nothing to show of a scene",
             "Give a model of direction sat2map as well, such as --model carto",
         )
-    return Opened(Ready(tuple(models), tuple(facts)), views, yielding, wanted)
+    return Opened(Ready(tuple(models), tuple(facts)), views, yielding, wanted, viewers)
 
 
 def _model_facts(name: str, bundle: Bundle) -> ModelFacts:
@@ -97,6 +104,7 @@ def _model_facts(name: str, bundle: Bundle) -> ModelFacts:
     return ModelFacts(
         name, card.title, card.direction, card.metres_per_pixel, classes, colours, card.licence, card.limits,
         storage.sha256(bundle.onnx),
+        GroundFacts(card.ground.height, card.ground.width, card.ground.field) if card.ground else None,
     )  # fmt: skip
 
 

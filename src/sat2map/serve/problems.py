@@ -21,6 +21,7 @@ STATUS = {
     "WrongResolution": HTTPStatus.UNPROCESSABLE_ENTITY,
     "UnsuitableModel": HTTPStatus.BAD_REQUEST,
     "UnknownModel": HTTPStatus.NOT_FOUND,
+    "NoImagery": HTTPStatus.NOT_FOUND,
     "Cancelled": HTTPStatus.GONE,
     "DownloadFailed": HTTPStatus.BAD_GATEWAY,  # of a tile source; 503 if it asks for a pause
     "BadAddress": HTTPStatus.BAD_GATEWAY,  # it sends us elsewhere
@@ -37,6 +38,7 @@ REASONS = {
     "uploads": "too many uploads are under way",
     "spool": "the space for uploads is full",
     "streams": "too many listeners",
+    "views": "too many views wait already",
     "upstream": "the tile source wants a pause, or too many wait for it",
 }
 

@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 
 from sat2map.serve.catalogue import Catalogue
+from sat2map.serve.ground import GroundRoutes
 from sat2map.serve.jobs import Jobs
 from sat2map.serve.lane import Lane
 from sat2map.serve.messages import Open
@@ -42,6 +43,7 @@ class Service:
         self.upstream = Upstream(self.supervisor, limits)
         self.tiles = TileCache(settings.cache, limits.memory, limits.disk)
         self.towns = Towns(self.supervisor)
+        self.ground = GroundRoutes(self.supervisor, self.metrics)
         self.jobs = Jobs(self.supervisor, self.spool, limits)
         self.catalogue: Catalogue
         self.is_closing = False
@@ -49,7 +51,7 @@ class Service:
     async def start(self) -> None:
         """Start the worker and wait for what it says. Raises what it raised."""
         try:
-            self.catalogue = Catalogue(await self.supervisor.start())
+            self.catalogue = self.ground.catalogue = Catalogue(await self.supervisor.start())
         except BaseException:
             await self.supervisor.close()
             self.spool.close()

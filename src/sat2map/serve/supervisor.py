@@ -73,7 +73,12 @@ class Supervisor:
 
     async def call(
         self,
-        request: messages.Tiles | messages.Bring | messages.Work | messages.Extract | messages.Invent,
+        request: messages.Tiles
+        | messages.Bring
+        | messages.Work
+        | messages.Extract
+        | messages.Invent
+        | messages.Look,
         silence: float,
         report: Callable[[messages.Progress], None] | None = None,
     ) -> Made | messages.Brought | messages.Done:

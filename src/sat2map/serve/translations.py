@@ -35,8 +35,9 @@ class TranslationRoutes:
         """Take a picture or a scene. Pictures are waited for unless `wait=no`; scenes become jobs."""
         request.scope["sat2map.route"] = "translate"
         service = self._service
-        model = request.query_params.get("model") or next(iter(service.catalogue.models), "")
-        if model not in service.catalogue.models:
+        translators = [name for name, facts in service.catalogue.models.items() if facts.ground is None]
+        model = request.query_params.get("model") or next(iter(translators), "")
+        if model not in translators:
             return problem(404, "UnknownModel", "there is no such model", "See layers.json")
         try:
             service.jobs.refuse_more()

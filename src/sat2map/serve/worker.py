@@ -19,6 +19,7 @@ from typing import BinaryIO
 from sat2map.errors import DownloadFailed, Sat2MapError
 from sat2map.mercator import Tile
 from sat2map.serve import messages
+from sat2map.serve.drawn import drawn
 from sat2map.serve.extract import extract
 from sat2map.serve.gate import Gate
 from sat2map.serve.messages import (
@@ -30,6 +31,7 @@ from sat2map.serve.messages import (
     Extract,
     Failed,
     Invent,
+    Look,
     Made,
     Open,
     Tiles,
@@ -67,6 +69,7 @@ class Worker:
                 self._say(failure(0, error))
                 return
             self._say(open_.ready)
+            self._lookers = stack.enter_context(ThreadPoolExecutor(1, "look"))
             self._bringers = stack.enter_context(ThreadPoolExecutor(BRINGERS, "bring"))
             threading.Thread(target=self._listen, args=(open_,), daemon=True).start()
             threading.Thread(target=self._work_on, args=(open_,), daemon=True).start()
@@ -81,6 +84,8 @@ class Worker:
                     self._tiles.put(request)
                 case Bring():
                     self._bringers.submit(self._bring, open_, request, time.monotonic())
+                case Look():
+                    self._lookers.submit(self._look, open_, request)
                 case Work() | Extract() | Invent():
                     self._work.put(request)
                 case Cancel():
@@ -97,6 +102,16 @@ class Worker:
             self._say(Made(request.id, made, time.perf_counter() - start))
         except Exception as error:
             self._say(failure(request.id, error))
+
+    def _look(self, open_: Opened, request: Look) -> None:
+        """Draw a view from the ground; uploads, which may take minutes, are worked on elsewhere."""
+        try:
+            if request.id not in self._cancelled:
+                self._say(Made(request.id, (drawn(request, open_.views, open_.viewers),), 0.0))
+        except Exception as error:
+            self._say(failure(request.id, error))
+        finally:
+            self._cancelled.discard(request.id)
 
     def _bring(self, open_: Opened, request: Bring, asked: float) -> None:
         """Bring what a tile needs; several at a time, since nobody but a network is busy with it."""

@@ -20,7 +20,15 @@ torch.
 
 from sat2map.views.camera import Camera
 from sat2map.views.crop import Crop
-from sat2map.views.imagery import Imagery, PictureImagery, Place, SceneImagery, TileImagery, WorldImagery
+from sat2map.views.imagery import (
+    Imagery,
+    MercatorImagery,
+    PictureImagery,
+    Place,
+    SceneImagery,
+    TileImagery,
+    WorldImagery,
+)
 from sat2map.views.path import Step, bearing, places_in, walked
 from sat2map.views.projection import project
 from sat2map.views.viewer import Viewer, open_viewer
@@ -29,6 +37,7 @@ __all__ = [
     "Camera",
     "Crop",
     "Imagery",
+    "MercatorImagery",
     "PictureImagery",
     "Place",
     "SceneImagery",

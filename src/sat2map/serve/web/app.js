@@ -4,6 +4,7 @@ import { getJson, setToken } from "./api.js";
 import { startImagine } from "./imagine.js";
 import { startMap } from "./map.js";
 import { startTranslate } from "./translate.js";
+import { startView } from "./view.js";
 
 const byId = (id) => document.getElementById(id);
 const tabs = [...document.querySelectorAll("[role=tab]")];
@@ -32,7 +33,7 @@ function show(name, focus = false) {
     byId(tab.getAttribute("aria-controls")).hidden = !chosen;
   }
   if (location.hash !== `#${name}`) history.replaceState(null, "", `#${name}`);
-  const begin = { map: startMap, translate: startTranslate, imagine: startImagine }[name];
+  const begin = { map: startMap, translate: startTranslate, imagine: startImagine, view: startView }[name];
   if (facts && begin && !started[name]) {
     started[name] = true;
     begin(facts, { say, complain, show });

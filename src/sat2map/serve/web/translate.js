@@ -13,7 +13,7 @@ class Dropped {
   constructor(facts) {
     this.facts = facts;
     this.leaving = null;
-    byId("translate-model").replaceChildren(...facts.models.map((model) => new Option(model.title, model.id)));
+    byId("translate-model").replaceChildren(...facts.models.filter((model) => !model.ground).map((model) => new Option(model.title, model.id)));
     byId("translate-model").addEventListener("change", () => this.about());
     this.about();
     const drop = byId("drop");
