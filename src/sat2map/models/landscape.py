@@ -19,7 +19,11 @@ FOLD = 4  # px per side of the squares that one position paints or sees
 
 
 class LandscapeGenerator(nn.Module):
-    """`widths[i]` channels at 4·2^i positions a side; the last grid has a quarter of the picture's side."""
+    """`widths[i]` channels at 4·2^i positions a side; the last grid has a quarter of the picture's side.
+
+    Each of its positions gives one colour, which is enlarged smoothly, and 4×4 px of detail on top, which begins as
+    nothing: pictures are blurred first, and never made of squares.
+    """
 
     def __init__(
         self, latent: int = 64, side: int = 128, widths: Sequence[int] = (256, 192, 128, 96), head: int = 128
@@ -33,7 +37,10 @@ class LandscapeGenerator(nn.Module):
         self.blocks = nn.ModuleList(ResBlock(width) for width in widths)
         self.widen = nn.ModuleList(nn.Conv2d(widths[n], widths[n + 1], 1) for n in range(len(widths) - 1))
         self.head_hidden = nn.Conv2d(widths[-1], head, 3, padding=1)
+        self.colour = nn.Conv2d(head, 3, 1)
         self.head = nn.Conv2d(head, 3 * FOLD**2, 1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, latent: Tensor) -> Tensor:
         """(N, latent) -> (N, 3, side, side) in [-1, 1]."""
@@ -44,7 +51,9 @@ class LandscapeGenerator(nn.Module):
             if n:
                 x = F.interpolate(self.widen[n - 1](x), scale_factor=2.0, mode="nearest")
             x = block(x)
-        return torch.tanh(F.pixel_shuffle(self.head(F.silu(self.head_hidden(F.silu(x)))), FOLD))
+        x = F.silu(self.head_hidden(F.silu(x)))
+        smooth = F.interpolate(self.colour(x), scale_factor=float(FOLD), mode="bilinear", align_corners=False)
+        return torch.tanh(smooth + F.pixel_shuffle(self.head(x), FOLD))
 
 
 class LandscapeDiscriminator(nn.Module):
