@@ -74,6 +74,18 @@ def causes(error: type[Sat2MapError], *says: str) -> Callable[[Case], Case]:
     return register
 
 
+@causes(errors.NoImagery, "shows", "edge")
+def _(world: World) -> list[str]:
+    tiny.viewer(world.folder / "geo")
+    return ["view", world.picture(), "view.png", "--gsd", "0.9", "--model", "geo"]
+
+
+@causes(errors.BadPath, "1 places", "two or more")
+def _(world: World) -> list[str]:
+    tiny.viewer(world.folder / "geo")
+    return ["view", "walk.gif", "--world", "1", "--path", "0,0", "--model", "geo"]
+
+
 @causes(errors.BadWorld, "density 1.5", "from 0 to 1")
 def _(world: World) -> list[str]:
     return ["imagine", "town", "--density", "1.5"]

@@ -139,9 +139,9 @@ def view(
 ) -> None:
     """Draw what somebody standing at a place would see, from imagery taken from above.
 
-    PLACE is LON,LAT in degrees with --scene, or metres east,north of the origin with --world (a pavement near the origin
-    if it is left out). An IMAGE has north up, or what --up says; --gsd is the size of its pixels on the ground. The result
-    of `view` is the picture OUT (.png, .jpg, .webp), or with --path an animation OUT.gif of a walk.
+    PLACE is LON,LAT in degrees with --scene, or metres east,north of the origin with --world (a pavement near it if
+    PLACE is left out). An IMAGE has north up, or what --up says; --gsd is the size of its pixels on the ground. The
+    result of `view` is the picture OUT (.png, .jpg, .webp), or with --path an animation OUT.gif of a walk.
 
     One looks north if --heading is not given; on a path ahead, in a world without PLACE along the street.
 

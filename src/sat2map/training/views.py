@@ -29,10 +29,10 @@ _NEAR = 1.5  # degrees by which a view's field may differ from the recipe's
 
 
 class Views(Store):
-    """Pairs of projected satellite pictures (H, W, 3 · planes) and photos (H, W, 3), computed when they are asked for."""
+    """Pairs of projected satellite pictures (H, W, 3 · planes) and photos (H, W, 3), made when they are asked for."""
 
     def __init__(self, pairs: ViewSet, part: ViewPart, metres: float, on_progress: Progress) -> None:
-        """`metres` per pixel of pictures that do not say. Decodes all files. Raises BadDataset, and what decoding raises."""
+        """Decode all files; `metres` per pixel of pictures that do not say. Raises what decoding raises."""
         self._pairs, self._part, self._metres = pairs, part, metres
         self._camera = camera_of(part)
 

@@ -1,8 +1,8 @@
 """A camera above level ground: which ray each of its pixels looks along.
 
-One form serves both kinds of picture. Ahead is the heading, right is 90 degrees clockwise of it. The ray of pixel (row,
-col) passes, at depth t, over the ground point t · (ahead(col), right(col)), at a height of eye + t · rise(row). All of a
-column lies in one vertical plane, and all of a row has one rise:
+One form serves both kinds of picture. Ahead is the heading, right is 90 degrees clockwise of it. The ray of pixel
+(row, col) passes, at depth t, over the ground point t · (ahead(col), right(col)), at a height of eye + t · rise(row).
+All of a column lies in one vertical plane, and all of a row has one rise:
 
 - perspective (a pinhole camera held level, its sensor shifted so that the horizon is where `horizon` says):
   ahead = 1, right = u, rise = v with u = (2 (col + 1/2) / W - 1) tan(field / 2) and

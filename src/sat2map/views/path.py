@@ -1,5 +1,6 @@
 """Walking: places along a line, a step apart, each with the heading in which one walks."""
 
+import itertools
 import json
 import math
 import re
@@ -83,7 +84,7 @@ def walked(places: list[Place], imagery: Imagery, step: float, heading: float | 
 
     Raises BadPath for a line without length or of more than 500 steps.
     """
-    lengths = [math.hypot(*imagery.offset(one, two)) for one, two in zip(places, places[1:], strict=False)]
+    lengths = [math.hypot(*imagery.offset(one, two)) for one, two in itertools.pairwise(places)]
     whole = sum(lengths)
     if whole == 0:
         raise BadPath("all places of the path are the same", "Give two that differ")

@@ -52,7 +52,7 @@ class MercatorImagery:
 
 
 def around(place: Place, side: int, metres: float, most_zoom: int) -> tuple[int, Window]:
-    """Return a zoom with pixels no larger than `metres` (if there is one) and the window that `side` such pixels cover."""
+    """Return a zoom with pixels of at most `metres`, if there is one, and the window that `side` such pixels cover."""
     exact = math.log2(mercator.ground_size(0, place.y) / metres)
     zoom = min(max(math.ceil(exact - 1e-6), 0), most_zoom)
     count = max(round(side * metres / mercator.ground_size(zoom, place.y)), 1)

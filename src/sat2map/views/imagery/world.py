@@ -38,6 +38,6 @@ class WorldImagery:
         return end.x - start.x, end.y - start.y
 
     def truth(self, place: Place, heading: float, camera: Camera) -> UInt8:
-        """Return what is to be seen there, painted from the plan: (H, W, 3), as wide as the camera, 120 degrees at most."""
+        """Return what is to be seen there, (H, W, 3), painted from the plan; 120 degrees wide at most."""
         eye = Eye(place.x, place.y, heading, camera.eye, min(camera.field, WIDEST))
         return np.asarray(paint_view(self._world, eye, camera.height, camera.width))
