@@ -25,10 +25,10 @@ from sat2map.training.optimise import Optimiser  # noqa: E402
 from sat2map.training.parts import divided, take_step  # noqa: E402
 from sat2map.training.pix2pix import Objective, Pix2Pix  # noqa: E402
 from sat2map.training.player import System  # noqa: E402
-from sat2map.training.recipe import Recipe, override, recipe_names, to_yaml  # noqa: E402
+from sat2map.training.recipe import Recipe, override, to_yaml  # noqa: E402
 from sat2map.training.systems import build_cycle, build_players  # noqa: E402
 from sat2map.training.team import Team  # noqa: E402
-from test_training_recipes import Stop, tiny  # noqa: E402
+from test_training_recipes import MAPS, Stop, tiny  # noqa: E402
 
 CPU = torch.device("cpu")
 
@@ -75,7 +75,7 @@ def batch_for(recipe: Recipe, count: int = 4) -> Batch:
     return Batch(source, target, index, tuple(range(count)))
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", MAPS)
 def test_a_batch_in_parts_gives_the_gradients_and_figures_of_the_whole(name, monkeypatch):
     recipe = per_sample(name, *(["objective.pool=3"] if name == "cyclegan" else []))
     taken: list[torch.Tensor] = []

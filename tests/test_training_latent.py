@@ -19,7 +19,7 @@ from sat2map.collect.collection import Collection  # noqa: E402
 from sat2map.collect.manifest import Photo  # noqa: E402
 from sat2map.data.batches import Batch  # noqa: E402
 from sat2map.data.views import open_views  # noqa: E402
-from sat2map.errors import BadDataset, BadRecipe, NothingToResume, UnsuitableModel  # noqa: E402
+from sat2map.errors import BadDataset, BadRecipe, NothingToResume, OutputExists, UnsuitableModel  # noqa: E402
 from sat2map.runtime import OnnxTranslator  # noqa: E402
 from sat2map.training import checkpoint, export, latent, loop, setup  # noqa: E402
 from sat2map.training.latent_export import Drawn, network_of  # noqa: E402
@@ -139,7 +139,7 @@ def test_a_run_stopped_at_random_ends_in_the_same_bits(name: str, made, views: P
 def test_a_landscape_bundle_draws_what_the_network_draws_and_takes_no_pictures(made) -> None:
     run, folder, recipe = made("landscape")
     found = bundle.open_bundle(folder)
-    assert (found.card.direction, found.card.latent, found.card.training.pairs) == ("latent2view", 6, 8)
+    assert (found.card.direction, found.card.latent, found.card.training.pairs) == ("latent2view", 6, 6)
     session = onnxruntime.InferenceSession(str(found.onnx))
     latents = torch.randn(5, 6, generator=torch.Generator().manual_seed(5))
     (drawn,) = session.run(["colour"], {"latent": latents.numpy()})
@@ -182,21 +182,21 @@ def test_the_study_runs_on_a_bundle_and_writes_what_it_says(made, tmp_path: Path
     assert "layout (ours)" in result.output and "chance 10.0%" in result.output
     found = json.loads((tmp_path / "a.json").read_text())
     assert found["n"] == 10 and found["places"] == 5 and set(found["matches"]) == {"mse", "ssim", "layout"}
-    assert CliRunner().invoke(cli, words).exit_code == 2, "nothing is overwritten"
+    assert isinstance(CliRunner().invoke(cli, words).exception, OutputExists)
     assert CliRunner().invoke(cli, [*words, "--on-card"]).exit_code == 2
 
 
-def test_an_encoder_learns_and_its_latent_stays_where_the_generator_knows(
-    made, views: Path, tmp_path: Path
-) -> None:
-    recipe = made("view-encoder")[2]
-    longer = override(recipe, ["run.images=240", "optimiser.rate=0.002", "run.log_every=24", "data.gain=0"])
-    loop.train(longer, views, tmp_path / "run")
-    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    steps = [line for line in lines if line["kind"] == "train"]
-    assert steps[-1]["layout"] < steps[0]["layout"] and all(line["latent"] <= 3 for line in steps)
-    looks = [line for line in lines if line["kind"] == "development"]
-    assert {"mse", "ssim", "layout", "l1"} <= looks[0].keys()
+def test_an_encoder_learns_and_its_latent_stays_where_the_generator_knows(made, views: Path) -> None:
+    run, _, recipe = made("view-encoder")
+    resolved = override(latent.with_painter(recipe), ["optimiser.rate=0.01", "optimiser.decay_from=1"])
+    data = setup.open_data(resolved, views, lambda *_: None)
+    system, batch = build_system(resolved, data), data.batch(0)
+    terms = [system.step(batch, 0, 10**6).terms for _ in range(40)]
+    assert terms[-1]["layout"] < terms[0]["layout"]
+    assert all(step["latent"] <= 3 for step in terms)
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    look = next(line for line in log if line["kind"] == "development")
+    assert {"mse", "ssim", "layout", "l1"} <= look.keys()
 
 
 def test_photos_come_from_a_folder_or_a_collection_too(tmp_path: Path, views: Path) -> None:

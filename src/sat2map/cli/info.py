@@ -156,7 +156,9 @@ def _model_lines(facts: dict[str, Any]) -> dict[str, Any]:
         "bytes": facts["bytes"],
         "task": f"{facts['direction']}, {facts['kind']}",
         "network": f"{facts['architecture']}, {facts['parameter_count'] / 1e6:.2f} million parameters",
-        "input": f"{facts['bands']} bands at about {facts['metres_per_pixel']:g} m per pixel",
+        "input": f"{facts['latent']} normal draws"
+        if facts.get("latent")
+        else f"{facts['bands']} bands at about {facts['metres_per_pixel']:g} m per pixel",
         "classes": ", ".join(palette["names"][number] for number in classes) if palette else "none",
         "windows": f"{facts['windowing']}; cells of {facts['cell']} px, halo {facts['halo']} px, "
         + (

@@ -126,6 +126,7 @@ def train(
       pix2pix-resnet9   residual generator with nine blocks
       unet-maxpool-512  max-pool U-Net at 512 px, tiny discriminator
       cyclegan          without pairs: two folders that have nothing to do with each other
+      view-geo          satellite to the view from the ground, projected into it
       landscape         from photos alone: landscapes that do not exist
       landscape-dcgan   the same as others trained it: a latent of 4 numbers
       view-encoder      satellite to the view from the ground, through a landscape model

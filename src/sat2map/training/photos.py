@@ -45,7 +45,7 @@ def open_photo_data(recipe: Recipe, folder: Path, on_progress: Progress) -> Data
     """
     side = recipe.data.load or recipe.data.crop
     if is_view_folder(folder):
-        found = open_views(folder).of("train")
+        found = open_views(folder, crops=False).of("train")
         store = _photos_of(found, side, _latent(recipe).field, on_progress)
         return _data(recipe, folder, store, _held(found, recipe), found.licence)
     files = photos_in(folder)

@@ -15,11 +15,14 @@ EARTH = 6_371_000.0  # metres
 SHARED = 500.0  # metres: photos nearer than this may show the same ground in their crops
 
 
-def open_collection(folder: Path, *, source: str | None = None, reviewed: bool = False) -> list[ViewPair]:
+def open_collection(
+    folder: Path, *, source: str | None = None, reviewed: bool = False, crops: bool = True
+) -> list[ViewPair]:
     """Views of the photos that `kept` yields (all that have files where the funnel has not run yet).
 
-    `source` names the imagery if there is more than one beside a photo (else the first is taken). A place is photos
-    that are linked by less than 500 m. Raises FileMissing, BadCollection, BadDataset.
+    Without `crops` a photo needs no satellite view beside it, and stands for it itself. `source` names the imagery if
+    there is more than one beside a photo (else the first is taken). A place is photos that are linked by less than 500
+    m. Raises FileMissing, BadCollection, BadDataset.
     """
     collection = Collection.open(folder)
     photos = list(collection.kept(reviewed=reviewed)) if collection.verdicts else []
@@ -27,13 +30,16 @@ def open_collection(folder: Path, *, source: str | None = None, reviewed: bool =
         photos = [photo for photo in collection.photos.values() if photo.file]
     found = []
     for photo in photos:
-        crop = _crop(collection, photo, source)
+        crop = _crop(collection, photo, source) if crops else Crop(key=photo.key, source="", file=photo.file)
         if crop is not None:
             found.append((photo, crop))
     if not found:
+        lacking = ", none of which has a satellite view beside it" if crops and photos else ""
         raise BadDataset(
-            f"{folder} keeps {len(photos)} photos, none of which has a satellite view beside it",
-            "Get them: sat2map collect imagery yandex FOLDER, or tiles, or a GeoTIFF",
+            f"{folder} keeps {len(photos)} photos{lacking}",
+            "Get views: sat2map collect imagery yandex FOLDER, or tiles, or a GeoTIFF"
+            if lacking
+            else "Look at what the funnel says: sat2map collect filter FOLDER",
         )
     places = _places([photo for photo, _ in found])
     return [

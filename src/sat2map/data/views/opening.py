@@ -17,11 +17,13 @@ def open_views(
     facts: Path | None = None,
     known: Known | None = None,
     reviewed: bool = False,
+    crops: bool = True,
 ) -> ViewSet:
     """Open the views of a folder in any layout, or of a folder of satellite pictures and one of photos (`ground`).
 
     A list (`facts`, or `views.jsonl` or `views.csv` in the folder) adds what it says of the views it names; `known` is
-    what holds for all views of which nothing else is said. `reviewed`: of a collection only what a person has kept.
+    what holds for all views of which nothing else is said. `reviewed`: of a collection only what a person has kept;
+    without `crops`, also its photos that have no satellite view beside them.
     Raises FileMissing, BadDataset, BadCollection.
     """
     for path in (folder, ground):
@@ -39,7 +41,7 @@ def open_views(
     elif (folder / COLLECTION).is_file():
         from sat2map.data.views.collected import open_collection
 
-        pairs = open_collection(folder, reviewed=reviewed)
+        pairs = open_collection(folder, reviewed=reviewed, crops=crops)
     else:
         pairs = in_folders(folder) or sate_to_ground(folder)
     if not pairs:
