@@ -274,6 +274,10 @@ def _subject(
     if predictions:
         return Folder(predictions), PROTOCOLS[protocol] if protocol else default_protocol("sat2map")
     system = _model(model)
+    if system.direction == "sat2view" or system.direction == "latent2view":
+        raise click.UsageError(
+            f"model {system.subject.label} is {system.direction}: give --losses and a set of views, or another model"
+        )
     chosen = PROTOCOLS[protocol] if protocol else default_protocol(system.direction)
     if chosen.direction != system.direction:
         raise click.UsageError(

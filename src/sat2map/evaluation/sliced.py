@@ -31,7 +31,7 @@ def sliced_distance(true: UInt8, made: UInt8, seed: int = 0) -> float:
     for one, two in zip(pyramid(true), pyramid(made), strict=True):
         places = _places(random, *one.shape[:2])
         found.append(_distance(_patches(one, places), _patches(two, places), random))
-    found.append(_distance(*(_layout(crowd) for crowd in (true, made)), random))
+    found.append(_distance(_layout(true), _layout(made), random))
     return float(1000 * np.mean(found))
 
 
@@ -63,7 +63,7 @@ def _patches(level: Float32, places: npt.NDArray[np.int64]) -> Float32:
     row, col = places[..., 0, None, None] + steps[:, None], places[..., 1, None, None] + steps
     taken = level[number, row, col].reshape(-1, PATCH * PATCH, 3)
     taken = (taken - taken.mean((0, 1))) / np.maximum(taken.std((0, 1)), 1e-6)
-    return taken.reshape(len(taken), -1)
+    return np.asarray(taken.reshape(len(taken), -1), np.float32)
 
 
 def _layout(pictures: UInt8) -> Float32:

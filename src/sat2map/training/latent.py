@@ -91,7 +91,7 @@ def fixed_latents(count: int, size: int, seed: int) -> Tensor:
 def painted(network: torch.nn.Module, inputs: Tensor) -> UInt8:
     """(N, 3, S, S) pictures of inputs (N, ...) as uint8 (N, S, S, 3)."""
     device = next(network.parameters()).device
-    pictures = torch.cat([network(part.to(device)).float().cpu() for part in inputs.split(BATCH)])
+    pictures = torch.cat([network(part.to(device)).float().cpu() for part in torch.split(inputs, BATCH)])
     levels = pictures.permute(0, 2, 3, 1).add(1).mul(127.5).round().clamp(0, 255)
     return levels.to(torch.uint8).numpy()
 

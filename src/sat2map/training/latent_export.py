@@ -38,7 +38,8 @@ class Drawn(nn.Module):
         if given.dtype == torch.uint8:
             given = given.permute(0, 3, 1, 2).float() / 127.5 - 1.0
         levels = (self.network(given).permute(0, 2, 3, 1) + 1.0) * 127.5
-        return levels.round().clamp(0, 255).to(torch.uint8)
+        drawn: Tensor = levels.round().clamp(0, 255).to(torch.uint8)
+        return drawn
 
 
 def export_latent(

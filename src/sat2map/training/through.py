@@ -44,7 +44,7 @@ class ThroughGenerator:
         likeness = self._loss(picture, batch.target)
         size = latent.square().mean()
         loss = likeness + self.part.prior * size
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         terms = {"g": loss.item(), self.part.loss: likeness.item(), "latent": size.sqrt().item()}
         terms["g_norm"] = yield from learn(self.players["generator"])
         return Outcome(terms, {"generator": Shown(batch.source, picture.detach(), batch.target)})
