@@ -1,4 +1,4 @@
-"""Views from the ground over HTTP: the same bytes as the library's, nothing that names a file, and the tab of the page."""
+"""Views from the ground over HTTP: the library's bytes, nothing that names a file, and the tab of the page."""
 
 import contextlib
 import time
@@ -124,12 +124,15 @@ DRAWN = "Boolean(window.sat2mapView?.drawn) && window.sat2mapView.drawn === wind
 
 def picture(page) -> np.ndarray:
     """The pixels of the view as the browser has them."""
-    size = "const i = document.getElementById('view-picture'); "
-    data = page.evaluate(
-        f"(() => {{ {size} const c = document.createElement('canvas'); c.width = i.naturalWidth; c.height = i.naturalHeight;"
-        " const x = c.getContext('2d'); x.drawImage(i, 0, 0); return [...x.getImageData(0, 0, c.width, c.height).data]; })()"
-    )
-    side = int(round((len(data) / 4) ** 0.5))
+    data = page.evaluate("""(() => {
+        const image = document.getElementById('view-picture'), canvas = document.createElement('canvas');
+        canvas.width = image.naturalWidth;
+        canvas.height = image.naturalHeight;
+        const context = canvas.getContext('2d');
+        context.drawImage(image, 0, 0);
+        return [...context.getImageData(0, 0, canvas.width, canvas.height).data];
+    })()""")
+    side = round((len(data) / 4) ** 0.5)
     return np.array(data, np.uint8).reshape(side, side, 4)[..., :3]
 
 

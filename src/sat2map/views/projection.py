@@ -73,7 +73,7 @@ def _level_of(camera: Camera, depth: Floats, metres: float) -> npt.NDArray[np.in
     along = np.abs(np.gradient(finite)) if len(depth) > 1 else finite
     width = np.radians(camera.field) if camera.is_panorama else 2 * np.tan(np.radians(camera.field / 2))
     size = np.sqrt(along * finite * width / camera.width) / metres
-    return np.clip(np.rint(np.log2(np.maximum(size, 1.0))), 0, COARSEST).astype(np.int64)
+    return np.asarray(np.clip(np.rint(np.log2(np.maximum(size, 1.0))), 0, COARSEST), np.int64)
 
 
 def _sampled(picture: Float32, row: Floats, col: Floats) -> UInt8:
