@@ -4,11 +4,13 @@
     python benchmarks/guard.py --back [--seeds 0,1,2]
     python benchmarks/guard.py --cost [--recipe carto]
     python benchmarks/guard.py --log RUN/log.jsonl
+    python benchmarks/guard.py --whole pix2pix-paper --data maps [--images 300]
 
 The first form trains every case of `failures`. A failing run counts as caught when a sign that fits it is raised after
 its fault set in; a healthy one as flagged when any sign is raised. `--back` spoils the weights of runs halfway, lets
 the guard take them back, and compares the end with the best before. `--cost` times the guard beside a step. `--log`
-replays what a real log has of the guard's input.
+replays what a real log has of the guard's input. `--whole` trains a recipe at its full size on real pairs, once as it
+is and once with all rates at 0.01, under a guard that only warns and whose lengths are shares of the few images.
 """
 
 import argparse
@@ -149,6 +151,39 @@ def replay(log: Path) -> list[str]:
     return found
 
 
+def whole(name: str, data: Path, images: int) -> dict[str, Any]:
+    """Full size, few images: what the guard says of a healthy run and of one with the rate that failed elsewhere."""
+    from sat2map.training import loop
+    from sat2map.training.journal import read_log
+    from sat2map.training.recipe import override
+
+    part = max(images // 10, 1)
+    common = [
+        f"run.images={images}", f"run.checkpoint_every={part}", f"run.sample_every={images}", f"run.log_every={part}",
+        f"guard.memory={part}", f"guard.grace={3 * part}", f"guard.patience={part}", "run.keep=2",
+        "optimiser.schedule=constant", "discriminator_optimiser.schedule=constant", *failures.WARN,
+    ]  # fmt: skip
+    rows = {}
+    for label, settings in (
+        ("as it is", []),
+        ("rates 0.01", ["optimiser.rate=0.01", "discriminator_optimiser.rate=0.01"]),
+    ):
+        with tempfile.TemporaryDirectory() as scratch:
+            begin = time.process_time()
+            loop.train(override(load_recipe(name), [*common, *settings]), data, Path(scratch) / "run")
+            log = read_log(Path(scratch) / "run")
+        looks = [round(float(e["l1"]), 1) for e in log if e["kind"] == "development"]
+        last = [entry for entry in log if entry["kind"] == "train"][-1]
+        rows[label] = {
+            "l1": looks,
+            "alarms": [entry["alarm"] for entry in log if entry["kind"] == "guard"],
+            "figures": {key: value for key, value in last.items() if key.startswith("guard.")},
+            "seconds": round(time.process_time() - begin),
+        }
+        print(f"{name}, {label}, {images} images: {json.dumps(rows[label])}", flush=True)
+    return rows
+
+
 def main() -> None:
     """Print, and write as JSON if asked."""
     parser = argparse.ArgumentParser(
@@ -161,12 +196,17 @@ def main() -> None:
     parser.add_argument("--cost", action="store_true")
     parser.add_argument("--recipe", default="carto")
     parser.add_argument("--log", type=Path)
+    parser.add_argument("--whole", metavar="RECIPE")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--images", type=int, default=300)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     seeds = [int(seed) for seed in chosen.seeds.split(",")]
     found: Any
     if chosen.log:
         found = replay(chosen.log)
+    elif chosen.whole:
+        found = whole(chosen.whole, chosen.data, chosen.images)
     elif chosen.cost:
         found = cost(chosen.recipe)
     elif chosen.back:

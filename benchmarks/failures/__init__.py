@@ -7,11 +7,11 @@ whole runs in a folder.
 
 from failures.back import BACK, BACK_FAULT, spoiling
 from failures.case import Case, Result, run
-from failures.cases import FAILING, HEALTHY
+from failures.cases import FAILING, HEALTHY, WARN
 from failures.faults import HALF, exchange_labels
 from failures.towns import write_pairs
 
 __all__ = [
-    "BACK", "BACK_FAULT", "FAILING", "HALF", "HEALTHY", "Case", "Result", "exchange_labels", "run", "spoiling",
+    "BACK", "BACK_FAULT", "FAILING", "HALF", "HEALTHY", "WARN", "Case", "Result", "exchange_labels", "run", "spoiling",
     "write_pairs",
 ]  # fmt: skip
