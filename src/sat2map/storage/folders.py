@@ -67,8 +67,9 @@ def _put_in_place(temporary: Path, target: Path, overwrite: bool) -> None:
 def restore(path: str | os.PathLike[str]) -> bool:
     """Put the former version of folder `path` back if a kill left it moved aside; tell whether it did."""
     target = Path(os.path.realpath(path))
-    if not displaced(target):
-        return False
+    with reporting(target, "restore"):
+        if not displaced(target):
+            return False
     with reporting(target, "restore"), _renaming_in(target.parent):
         former = displaced(target)
         if target.exists() or not former:

@@ -128,10 +128,10 @@ def newest(run: Path) -> Path | None:
 
 
 def thin_out(run: Path, keep: int, best: int | None) -> None:
-    """Remove all checkpoints but the newest `keep` and the best one."""
+    """Remove all checkpoints but the newest `keep` and the best one; what cannot go is tried again next time."""
     import shutil
 
     steps = sorted((run / "checkpoints").glob("step-*"))
     for folder in steps[:-keep]:
         if best is None or folder != folder_of(run, best):
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)

@@ -227,8 +227,9 @@ def _lead(
         listed = own if resume and quarantine is None and own.exists() else quarantine
         work = open_run(listed)
         write_quarantine(own, work.data.quarantined, overwrite=True)
+        for folder in (run, run / "samples", run / "checkpoints"):
+            storage.sweep(folder, exclusive=True)
         if resume:
-            storage.sweep(run / "checkpoints", exclusive=True)
             work.resume()
         else:  # what an earlier start left that was killed before it had a recipe
             shutil.rmtree(checkpoint.folder_of(run, 0), ignore_errors=True)
@@ -271,8 +272,6 @@ def _loop(work: Run, log: journal.Journal, on_progress: Progress) -> None:
         if due(part.checkpoint_every):
             alarm = work.look(log)
             work.save()
-            if work.seen >= total:
-                work.contact()
             write_report(work.folder, work.recipe, work.seconds)
             if alarm is not None and answer(work, log, alarm):
                 continue
@@ -283,6 +282,9 @@ def _loop(work: Run, log: journal.Journal, on_progress: Progress) -> None:
             if not due(part.checkpoint_every):
                 work.save()
             raise
+    if not journal.contact_path(work.folder, work.step).exists():  # nor where it was killed before this
+        work.contact()
+    write_report(work.folder, work.recipe, work.seconds)
 
 
 def _note(work: Run, terms: Terms) -> str:
