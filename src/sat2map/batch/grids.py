@@ -177,9 +177,7 @@ class MetricGrid(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fi
         xs = affine.a * across + affine.b * down + affine.c
         ys = affine.d * across + affine.e * down + affine.f
         rows, cols = self._seen(xs.tolist(), ys.tolist(), raster.wkt_of(place.crs))
-        if not (np.isfinite(rows).all() and np.isfinite(cols).all()) or self._is_astray(
-            rows, cols, xs, ys, place
-        ):
+        if not (np.isfinite(rows).all() and np.isfinite(cols).all()):
             raise UnusableCrs(
                 f"{name} reaches to where {self.crs} is not defined", "Choose a --crs that suits the area"
             )

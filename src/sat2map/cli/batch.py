@@ -254,7 +254,7 @@ def status(plan: Path, as_json: bool, prometheus: bool) -> None:
 def merge(plan: Path, vectors: bool, tiles: bool, partial: bool, quiet: bool) -> None:
     """Make one thing of the cells, without copying them.
 
-    Writes into PLAN: merged.vrt (and merged_classes.vrt …), which QGIS and GDAL open as one scene; merged.gti.fgb, an
+    Writes into PLAN: merged.vrt (and merged_classes.vrt …), which QGIS and GDAL open as one scene; merged.gti.gpkg, an
     index for GDAL's GTI driver; a STAC collection; with --vectors the layers of the whole region. The result of
     `batch merge` are these files; no raster is copied.
 

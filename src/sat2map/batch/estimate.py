@@ -1,0 +1,87 @@
+"""What a plan takes: time, storage and money, from what a square megapixel took (docs/scale.md has the formula).
+
+The figures of `RATES` are of the shipped model on one core of the machine named in docs/scale.md; measure your own with
+benchmarks/scale.py.
+"""
+
+from dataclasses import dataclass
+
+from sat2map.batch.described import TilesSource
+from sat2map.batch.plan import Plan
+
+# Square kilometres: the city of Zürich, Switzerland, all land without Antarctica.
+REGIONS = {
+    "a city (Zürich)": 88.0,
+    "a country (Switzerland)": 41_285.0,
+    "all land but Antarctica": 134_600_000.0,
+}
+OVERLAP = 1.05  # cells at the edges are not full, and neighbouring scenes overlap
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What one core of a machine does."""
+
+    seconds: float  # of the processor, for a million pixels of map
+    size: float  # bytes of all products, for a pixel of map
+    start: float  # seconds of the processor that a worker takes to begin
+
+
+@dataclass(frozen=True)
+class Prices:
+    """In one currency. Examples; every provider has others."""
+
+    core_hour: float = 0.04
+    gigabyte_month: float = 0.023
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a region takes."""
+
+    megapixels: float
+    core_hours: float
+    gigabytes: float
+    money: float  # to compute it, and to keep it for a month
+
+    def __str__(self) -> str:
+        return (
+            f"{self.megapixels:,.0f} million px, {_hours(self.core_hours)}, {_bytes(self.gigabytes)}, "
+            f"{self.money:,.2f} in money"
+        )
+
+
+def cost_of(
+    square_km: float, rates: Rates, *, metres: float = 1.0, workers: int = 1, prices: Prices | None = None
+) -> Cost:
+    """Return what a region takes at `metres` per pixel."""
+    return _cost(square_km / metres**2 * OVERLAP, rates, workers, prices or Prices())
+
+
+def cost_of_plan(megapixels: float, rates: Rates, workers: int = 1, prices: Prices | None = None) -> Cost:
+    """Return what the cells of a plan take, whose costs add up to so many megapixels."""
+    return _cost(megapixels, rates, workers, prices or Prices())
+
+
+def _cost(megapixels: float, rates: Rates, workers: int, prices: Prices) -> Cost:
+    hours = (workers * rates.start + megapixels * rates.seconds) / 3600
+    gigabytes = megapixels * rates.size / 1000
+    return Cost(megapixels, hours, gigabytes, hours * prices.core_hour + gigabytes * prices.gigabyte_month)
+
+
+def requests_of(plan: Plan) -> tuple[int, float]:
+    """Return how many tiles a plan fetches at most, and how many seconds that takes at the rates it was given."""
+    services = [source for source in plan.sources if isinstance(source, TilesSource)]
+    return sum(s.tiles for s in services), sum(s.tiles / s.rate for s in services)
+
+
+def _hours(hours: float) -> str:
+    if hours < 1:
+        return f"{hours * 60:.1f} core minutes"
+    return f"{hours:,.1f} core hours" if hours < 20_000 else f"{hours / 8766:,.1f} core years"
+
+
+def _bytes(gigabytes: float) -> str:
+    if gigabytes < 1:
+        return f"{gigabytes * 1000:.0f} MB"
+    return f"{gigabytes:,.1f} GB" if gigabytes < 10_000 else f"{gigabytes / 1000:,.0f} TB"
