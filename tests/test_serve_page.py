@@ -236,10 +236,70 @@ def test_drawing_makes_the_picture_anew(tab):
     assert tab.get_by_role("radio", name="green").get_attribute("aria-checked") == "true"
     for key in ("Space", "ArrowDown", "ArrowDown", "Space"):
         tab.keyboard.press(key)
-    pixel = tab.evaluate(
-        "[...document.getElementById('sketch').getContext('2d').getImageData(256, 264, 1, 1).data]"
+    assert pixel_under_pen(tab) == [202, 222, 174]
+
+
+def pixel_under_pen(tab) -> list[int]:
+    return tab.evaluate(
+        """() => { const sketch = document.getElementById('sketch'), pen = document.getElementById('pen').style;
+        const place = (name) => Math.round(parseFloat(pen[name]) * 512 / sketch.clientWidth);
+        return [...sketch.getContext('2d').getImageData(place('left'), place('top'), 1, 1).data].slice(0, 3) }"""
     )
-    assert pixel[:3] == [202, 222, 174]
+
+
+SHEET = "document.getElementById('sketch').toDataURL()"
+
+
+def test_a_town_is_rolled_painted_and_mapped_back_and_strokes_can_be_taken_back(tab):
+    tab.goto(f"{tab.address}#imagine")
+    tab.wait_for_selector("#paints button")
+    empty = tab.evaluate(SHEET)
+    tab.check("#back-wanted")
+    tab.click("#roll")
+    until(tab, "document.getElementById('back').src.startsWith('blob:')")
+    assert "Town" in tab.locator("#sketch-name").inner_text()
+    town = tab.evaluate(SHEET)
+    assert tab.evaluate("document.getElementById('back').naturalWidth") == 512 and town != empty
+    tab.click("#wipe")
+    assert tab.evaluate(SHEET) == empty
+    tab.click("#undo")
+    assert tab.evaluate(SHEET) == town
+    tab.locator("#sketch").focus()
+    tab.keyboard.press("Control+z")
+    assert tab.evaluate(SHEET) == empty and tab.locator("#undo").is_disabled()
+    tab.keyboard.press("Control+Shift+z")
+    assert tab.evaluate(SHEET) == town
+    for button, name in (("#keep-sketch", "map.png"), ("#keep-imagined", "imagery.png")):
+        with tab.expect_download() as download:
+            tab.click(button)
+        assert download.value.suggested_filename == name
+        assert decode_image(pathlib.Path(download.value.path()).read_bytes()).shape == (512, 512, 3)
+
+
+def test_while_one_draws_few_pictures_are_made_and_the_last_is_of_the_last_sheet(tab):
+    sent = []
+
+    def noted(route) -> None:
+        sent.append(route.request.post_data_buffer)
+        route.continue_()
+
+    tab.route("**/translate?*", noted)
+    tab.goto(f"{tab.address}#imagine")
+    tab.wait_for_selector("#paints button")
+    box = tab.locator("#sketch").bounding_box()
+    for number in range(6):
+        y = box["y"] + 30 + number * 20
+        tab.mouse.move(box["x"] + 20, y)
+        tab.mouse.down()
+        tab.mouse.move(box["x"] + 300, y, steps=12)
+        tab.mouse.up()
+    until(tab, "document.getElementById('imagined-state').textContent.startsWith('Made by')")
+    tab.wait_for_timeout(600)
+    until(tab, "document.getElementById('imagined-state').textContent.startsWith('Made by')")
+    assert 1 <= len(sent) <= 13, "two for each stroke at most, not one for each movement"
+    shown = "document.getElementById('sketch').getContext('2d').getImageData(0, 0, 512, 512).data"
+    sheet = np.array(tab.evaluate(f"[...{shown}]"), np.uint8).reshape(512, 512, 4)[..., :3]
+    assert np.array_equal(decode_image(sent[-1]), sheet)
 
 
 def test_tabs_work_by_keys_and_say_what_is_missing(tab):

@@ -1,185 +1,189 @@
-// A sheet to draw a map on; the picture of it is made anew whenever the pen rests.
+// Imagine: a map drawn or rolled, the picture that a model makes of it while one draws, and the map of that picture.
 
-import { request } from "./api.js";
+import { request, save } from "./api.js";
+import { Sketch } from "./sketch.js";
 
 const byId = (id) => document.getElementById(id);
-const REST = 350; // ms
-const KEPT = 20; // states to go back to
+const PAUSE = 250; // ms between a change and the picture of it
 
 export function startImagine(facts) {
-  const model = facts.models.find((each) => each.direction === "map2sat");
-  byId("imagine-missing").hidden = Boolean(model);
-  byId("imagine-how").hidden = byId("drawing").hidden = !model;
-  new Easel(model, facts);
+  const painter = facts.models.find((each) => each.direction === "map2sat");
+  const mapper = facts.models.find((each) => each.direction === "sat2map");
+  byId("imagine-missing").hidden = Boolean(painter);
+  byId("imagine-how").hidden = byId("drawing").hidden = !painter;
+  byId("back-row").hidden = !mapper;
+  new Easel(facts, painter, mapper);
+}
+
+// The newest wish counts: one request at a time, then the next; what is out of date is cancelled if that is worth it.
+class Latest {
+  constructor(work, tell) {
+    this.work = work;
+    this.tell = tell;
+  }
+
+  // `isOver`: a stroke has ended, so the picture on its way is of a sheet that is no more.
+  want(isOver) {
+    this.isWanted = true;
+    if (isOver) this.leaving?.abort();
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.run(), this.leaving || isOver ? 0 : PAUSE);
+  }
+
+  async run() {
+    if (this.leaving || !this.isWanted) return;
+    this.isWanted = false;
+    this.leaving = new AbortController();
+    let pause = 0;
+    try {
+      await this.work(this.leaving.signal);
+    } catch (error) {
+      if (error.name !== "AbortError") {
+        this.tell(error.message);
+        pause = (error.retryAfter || 0) * 1000;
+        this.isWanted ||= pause > 0;
+      }
+    }
+    this.leaving = null;
+    if (this.isWanted) this.timer = setTimeout(() => this.run(), pause);
+  }
 }
 
 class Easel {
-  constructor(model, facts) {
-    this.model = model;
-    this.canvas = byId("sketch");
-    this.context = this.canvas.getContext("2d", { willReadFrequently: true });
-    this.context.lineCap = this.context.lineJoin = "round";
-    this.before = [];
-    this.pen = { x: 256, y: 256 };
-    this.paints = facts.paints;
-    this.choose(facts.paints.findIndex((paint) => paint.name === "road"), this.fillPaints());
-    this.empty();
+  constructor(facts, painter, mapper) {
+    Object.assign(this, { painter, mapper });
+    this.sketch = new Sketch(byId("sketch"), byId("pen"), facts.paints, painter?.metres_per_pixel || 0.9);
+    this.pictures = new Latest((signal) => this.imagine(signal), (text) => this.say("imagined", text));
+    this.maps = new Latest((signal) => this.mapBack(signal), (text) => this.say("back", text));
+    this.fillPaints();
+    this.sketch.addEventListener("chosen", () => this.showChosen());
+    this.sketch.choose(facts.paints.findIndex((paint) => paint.name === "road"));
+    byId("pen").hidden = true;
     byId("roll").addEventListener("click", () => this.roll());
-    if (model) this.listen();
-    else byId("imagined-state").textContent = "Roll a town to see one";
+    byId("back-wanted").addEventListener("change", () => this.showBack());
+    for (const [id, name] of [["keep-sketch", "map.png"], ["keep-imagined", "imagery.png"]]) {
+      byId(id).addEventListener("click", () => this.keep(id, name));
+    }
+    if (painter) this.listen();
+    else {
+      byId("sketch").tabIndex = -1;
+      byId("sketch").classList.add("still");
+      this.say("imagined", "Roll a town to see one");
+    }
+  }
+
+  say(which, text) {
+    byId(`${which}-state`).textContent = text;
   }
 
   fillPaints() {
-    byId("paints").replaceChildren(...this.paints.map(({ name, colour }, number) => {
+    const paints = this.sketch.paints;
+    byId("paints").replaceChildren(...paints.map(({ name, colour }, number) => {
       const button = document.createElement("button");
       const swatch = document.createElement("span");
       button.type = "button";
       button.className = "paint";
+      button.title = `${name} (key ${number + 1})`;
       button.setAttribute("role", "radio");
       swatch.className = "swatch";
       swatch.style.background = `rgb(${colour})`;
       button.append(swatch, name);
-      button.addEventListener("click", () => this.choose(number));
+      button.addEventListener("click", () => this.sketch.choose(number));
       button.addEventListener("keydown", (event) => {
         const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
         if (!step) return;
         event.preventDefault();
-        this.choose((number + step + this.paints.length) % this.paints.length);
-        byId("paints").children[this.chosen].focus();
+        this.sketch.choose((number + step + paints.length) % paints.length);
+        byId("paints").children[this.sketch.chosen].focus();
       });
       return button;
     }));
   }
 
-  choose(number) {
-    this.chosen = Math.max(number, 0);
+  showChosen() {
     for (const [at, button] of [...byId("paints").children].entries()) {
-      button.setAttribute("aria-checked", at === this.chosen);
-      button.tabIndex = at === this.chosen ? 0 : -1;
+      button.setAttribute("aria-checked", at === this.sketch.chosen);
+      button.tabIndex = at === this.sketch.chosen ? 0 : -1;
     }
-  }
-
-  get colour() {
-    return `rgb(${this.paints[this.chosen].colour})`;
-  }
-
-  remember() {
-    this.before.push(this.context.getImageData(0, 0, 512, 512));
-    if (this.before.length > KEPT) this.before.shift();
-  }
-
-  empty() {
-    this.context.fillStyle = `rgb(${this.paints.find((paint) => paint.name === "land").colour})`;
-    this.context.fillRect(0, 0, 512, 512);
-  }
-
-  stroke(from, to) {
-    const size = Number(byId("brush").value);
-    if (this.paints[this.chosen].name === "building") {
-      this.context.fillStyle = this.colour;
-      this.context.fillRect(Math.round(to.x - size / 2), Math.round(to.y - size / 2), size, size);
-      return;
-    }
-    this.context.strokeStyle = this.colour;
-    this.context.lineWidth = size;
-    this.context.beginPath();
-    this.context.moveTo(from.x, from.y);
-    this.context.lineTo(to.x, to.y);
-    this.context.stroke();
+    byId("brush").value = this.sketch.size;
   }
 
   listen() {
-    const place = (event) => {
-      const box = this.canvas.getBoundingClientRect();
-      return { x: ((event.clientX - box.left) / box.width) * 512, y: ((event.clientY - box.top) / box.height) * 512 };
-    };
-    let last = null;
-    this.canvas.addEventListener("pointerdown", (event) => {
-      this.remember();
-      this.canvas.setPointerCapture(event.pointerId);
-      last = place(event);
-      this.stroke(last, last);
+    const sketch = this.sketch;
+    sketch.addEventListener("change", (event) => {
+      byId("sketch-name").textContent = "Your map";
+      byId("undo").disabled = !sketch.before.length;
+      byId("redo").disabled = !sketch.after.length;
+      this.pictures.want(event.detail.isOver);
     });
-    this.canvas.addEventListener("pointermove", (event) => {
-      if (!last) return;
-      const now = place(event);
-      this.stroke(last, now);
-      last = now;
-      this.rest();
-    });
-    for (const end of ["pointerup", "pointercancel"]) {
-      this.canvas.addEventListener(end, () => { if (last) this.rest(); last = null; });
+    byId("brush").addEventListener("input", () => { sketch.size = Number(byId("brush").value); });
+    for (const [id, name] of [["wipe", "clear"], ["undo", "undo"], ["redo", "redo"]]) {
+      byId(id).addEventListener("click", () => sketch[name]());
     }
-    this.canvas.addEventListener("keydown", (event) => this.key(event));
-    byId("wipe").addEventListener("click", () => { this.remember(); this.empty(); this.rest(); });
-    byId("undo").addEventListener("click", () => {
-      if (this.before.length) this.context.putImageData(this.before.pop(), 0, 0);
-      this.rest();
-    });
   }
 
-  key(event) {
-    const step = { ArrowLeft: [-8, 0], ArrowRight: [8, 0], ArrowUp: [0, -8], ArrowDown: [0, 8] }[event.key];
-    const number = Number(event.key);
-    if (number >= 1 && number <= this.paints.length) this.choose(number - 1);
-    else if (step) {
-      const to = { x: Math.min(Math.max(this.pen.x + step[0], 0), 512), y: Math.min(Math.max(this.pen.y + step[1], 0), 512) };
-      if (this.drawing) this.stroke(this.pen, to);
-      this.pen = to;
-    } else if (event.key === " ") {
-      this.drawing = !this.drawing;
-      if (this.drawing) { this.remember(); this.stroke(this.pen, this.pen); }
-    } else return;
-    event.preventDefault();
-    const pen = byId("pen"), scale = this.canvas.clientWidth / 512, size = Number(byId("brush").value) * scale;
-    Object.assign(pen.style, { left: `${this.pen.x * scale}px`, top: `${this.pen.y * scale}px`, width: `${size}px`, height: `${size}px` });
-    if (this.drawing) this.rest();
+  async translated(model, blob, signal) {
+    const options = { method: "POST", body: blob, headers: { "Content-Type": "image/png" }, signal };
+    return (await request(`translate?model=${encodeURIComponent(model.id)}`, options)).blob();
   }
 
-  rest() {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.imagine(), REST);
-  }
-
-  async imagine() {
-    this.leaving?.abort();
-    const leaving = (this.leaving = new AbortController());
-    const state = byId("imagined-state");
-    state.textContent = "Making the picture …";
-    try {
-      const sketch = await new Promise((resolve) => { this.canvas.toBlob(resolve); });
-      const answer = await request(`translate?model=${encodeURIComponent(this.model.id)}`, { method: "POST", body: sketch, headers: { "Content-Type": "image/png" }, signal: leaving.signal });
-      this.put(await answer.blob(), `Made by ${this.model.title}; no such place exists`);
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      state.textContent = error.message;
-      if (error.retryAfter) this.timer = setTimeout(() => this.imagine(), error.retryAfter * 1000);
-    }
+  async imagine(signal) {
+    byId("imagined").classList.add("old");
+    this.say("imagined", "Making the picture …");
+    const sheet = await new Promise((resolve) => { byId("sketch").toBlob(resolve); });
+    this.put(await this.translated(this.painter, sheet, signal), `Made by ${this.painter.title}; no such place exists`);
   }
 
   put(blob, text) {
-    const image = byId("imagined"), former = image.src;
+    this.imagery = blob;
+    this.place("imagined", blob, text);
+    byId("imagined").classList.remove("old");
+    byId("keep-imagined").disabled = false;
+    if (byId("back-wanted").checked) this.maps.want(true);
+  }
+
+  place(id, blob, text) {
+    const image = byId(id), former = image.src;
     image.src = URL.createObjectURL(blob);
     if (former) URL.revokeObjectURL(former);
-    byId("imagined-state").textContent = text;
+    this.say(id, text);
+  }
+
+  showBack() {
+    const isWanted = byId("back-wanted").checked;
+    byId("back-figure").hidden = !isWanted;
+    if (isWanted && this.imagery) this.maps.want(true);
+  }
+
+  async mapBack(signal) {
+    this.say("back", "Making the map …");
+    const map = await this.translated(this.mapper, this.imagery, signal);
+    this.place("back", map, `The map that ${this.mapper.title} makes of the picture`);
   }
 
   async roll() {
-    const state = byId("imagined-state"), seed = Math.floor(Math.random() * 2 ** 31);
-    const town = `towns/${byId("style").value}/${seed}`;
+    const seed = Math.floor(Math.random() * 2 ** 31), style = byId("style").value, town = `towns/${style}/${seed}`;
     byId("roll").disabled = true;
-    state.textContent = "Building a town …";
+    this.say("imagined", "Building a town …");
     try {
       const map = await createImageBitmap(await (await request(`${town}/map.png`)).blob());
-      this.remember();
-      this.context.drawImage(map, 0, 0, 512, 512);
-      byId("sketch-name").textContent = `Town ${seed}, ${byId("style").value}`;
-      if (this.model) this.rest();
-      else this.put(await (await request(`${town}/imagery.png`)).blob(), "Painted by rules, not by a model; no such place exists");
+      this.sketch.show(map);
+      byId("sketch-name").textContent = `Town ${seed}, ${style}`;
+      byId("keep-sketch").disabled = false;
+      if (!this.painter) {
+        const imagery = await (await request(`${town}/imagery.png`)).blob();
+        this.put(imagery, "Painted by rules, not by a model; no such place exists");
+      }
     } catch (error) {
-      state.textContent = error.message;
+      this.say("imagined", error.message);
     } finally {
       byId("roll").disabled = false;
     }
   }
+
+  keep(id, name) {
+    if (id === "keep-imagined") save(this.imagery, name);
+    else byId("sketch").toBlob((blob) => save(blob, name));
+  }
 }
+
