@@ -140,6 +140,7 @@ def test_a_generator_that_does_not_learn_is_answered_as_the_recipe_says(toy, tmp
             loop.train(recipe, toy, run)
         assert "initialisation" in caught.value.remedy
         assert checkpoint.read_state(checkpoint.newest(run)).seen == 12
+        assert "stalled after 12 images" in (run / "report.html").read_text()
         loop.train(recipe, toy, run, resume=True)  # the user insists
     else:
         loop.train(recipe, toy, run)

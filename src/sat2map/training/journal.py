@@ -96,15 +96,11 @@ def contact_sheet(rows: list[tuple[UInt8, ...]]) -> UInt8:
     return sheet
 
 
-def contact_path(run: Path, step: int) -> Path:
-    """Where the contact sheet of a step lies."""
-    return run / "samples" / CONTACT.format(f"{step:06d}")
-
-
 def write_contact(run: Path, step: int, rows: list[tuple[UInt8, ...]]) -> None:
     """Keep a contact sheet as samples/contact-000123.png."""
     storage.make_folder(run / "samples")
-    images.write_image(contact_path(run, step), contact_sheet(rows), overwrite=True)
+    path = run / "samples" / CONTACT.format(f"{step:06d}")
+    images.write_image(path, contact_sheet(rows), overwrite=True)
 
 
 def write_sample(run: Path, step: int, sheet: UInt8) -> None:

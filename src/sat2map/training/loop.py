@@ -15,7 +15,7 @@ import torch
 
 from sat2map import storage
 from sat2map.data.quarantine import QUARANTINE, write_quarantine
-from sat2map.errors import NothingToResume
+from sat2map.errors import NothingToResume, TrainingDiverged, TrainingFailed
 from sat2map.training import checkpoint, development, journal, setup
 from sat2map.training.about import ABOUT, describe
 from sat2map.training.adapt import start_from_bundle
@@ -98,7 +98,7 @@ class Run:
         journal.write_sample(self.folder, self.step, journal.sample_sheet(rows))
 
     def contact(self) -> None:
-        """Write a sheet of many development pictures, small: the run's last word."""
+        """Write a sheet of many development pictures, small."""
         rows = development.panels(self.system, self.data, journal.CONTACT_ROWS)
         journal.write_contact(self.folder, self.step, rows)
 
@@ -247,6 +247,10 @@ def _lead(
             work.team.meet()
             with work.feed:
                 _loop(work, log, on_progress)
+            write_report(run, work.recipe, work.seconds)  # also of a run that was killed just before it
+        except (TrainingDiverged, TrainingFailed):
+            write_report(run, work.recipe, work.seconds)  # with the verdict
+            raise
         finally:
             log.close()
 
@@ -269,6 +273,7 @@ def _loop(work: Run, log: journal.Journal, on_progress: Progress) -> None:
             log.write("train", work.step, work.seen, terms | work.guard.figures())
         if due(part.sample_every):
             work.sample()
+            work.contact()
         if due(part.checkpoint_every):
             alarm = work.look(log)
             work.save()
@@ -282,9 +287,6 @@ def _loop(work: Run, log: journal.Journal, on_progress: Progress) -> None:
             if not due(part.checkpoint_every):
                 work.save()
             raise
-    if not journal.contact_path(work.folder, work.step).exists():  # nor where it was killed before this
-        work.contact()
-    write_report(work.folder, work.recipe, work.seconds)
 
 
 def _note(work: Run, terms: Terms) -> str:
