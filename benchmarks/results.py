@@ -31,7 +31,7 @@ from sat2map.evaluation.features import open_extractor
 from sat2map.evaluation.protocol import NATIVE, PROTOCOLS, Protocol, evaluate
 from sat2map.evaluation.result import Result, read_result, to_json
 from sat2map.evaluation.systems import Model, Prediction
-from sat2map.runtime import OnnxTranslator
+from sat2map.runtime import OnnxTranslator, Translator
 from sat2map.storage import sha256, write_bytes
 
 UInt8 = npt.NDArray[np.uint8]
@@ -44,10 +44,15 @@ LEFT_OUT = ("rmse", "acc5")  # said again by others
 class AtOwnScale(Model):
     """A model that sees pictures at the ground resolution that it learned."""
 
-    def __init__(self, bundle: Bundle, protocol: Protocol) -> None:
-        """Open the graph."""
-        super().__init__(OnnxTranslator(bundle), sha256(bundle.onnx))
-        self.factor = scale_of(bundle.card, protocol)
+    def __init__(self, translator: Translator, protocol: Protocol, checksum: str = "") -> None:
+        """`checksum` is that of the graph."""
+        super().__init__(translator, checksum)
+        self.factor = scale_of(translator.card, protocol)
+
+    @classmethod
+    def of(cls, bundle: Bundle, protocol: Protocol) -> "AtOwnScale":
+        """A bundle's model."""
+        return cls(OnnxTranslator(bundle), protocol, sha256(bundle.onnx))
 
     def __call__(self, name: str, source: UInt8) -> Prediction:
         """Translate `source` (H, W, 3), reduced or enlarged where the model expects it."""
@@ -75,7 +80,7 @@ def resized(picture: UInt8, width: int, height: int) -> UInt8:
 
 def score(bundle: Bundle, protocol: Protocol, options: argparse.Namespace) -> Result:
     """The bundle's result, from `--keep` if it is there."""
-    system = AtOwnScale(bundle, protocol)
+    system = AtOwnScale.of(bundle, protocol)
     kept = options.keep / f"{bundle.card.id}.{protocol.name}.json" if options.keep else None
     if kept and kept.is_file():
         found = read_result(kept)
@@ -87,7 +92,7 @@ def score(bundle: Bundle, protocol: Protocol, options: argparse.Namespace) -> Re
             return found
     cycle = None
     if wants_cycle(protocol, options):
-        cycle = AtOwnScale(find(options.cycle_model), PROTOCOLS[protocol.name.replace("reverse", "maps")])
+        cycle = AtOwnScale.of(find(options.cycle_model), PROTOCOLS[protocol.name.replace("reverse", "maps")])
     result = evaluate(
         system, PairedSet.open(options.data), protocol=protocol, limit=options.limit, jobs=options.jobs, cycle=cycle,
         extractor=open_extractor(options.features, inception=False) if options.features else None,

@@ -2,7 +2,10 @@
 
 import sys
 
+import numpy as np
 import pytest
+
+import fakes
 
 
 def test_contestants_take_turns_and_the_order_turns_too(load) -> None:
@@ -49,3 +52,51 @@ def test_a_process_is_timed_with_its_own_memory_and_its_failure_is_told(load) ->
     assert translate.once([sys.executable, "-c", "pass"]).megabytes < large.megabytes - 150
     with pytest.raises(RuntimeError, match="said why"):
         translate.once([sys.executable, "-c", "raise SystemExit('said why')"])
+
+
+# -- one table of several models ----------------------------------------------------------------------------------
+
+
+def gradual(side: int) -> np.ndarray:
+    """A picture (side, side, 3) that survives being reduced."""
+    across = np.linspace(40, 210, side)
+    return np.stack([np.broadcast_to(across, (side, side))] * 3, -1).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("metres", "protocol", "seen"), [(1.8, "maps-600", 300), (0.9, "maps-256", 600), (0.91, "maps-600", 600)]
+)
+def test_a_model_sees_the_ground_resolution_that_it_learned(
+    load, monkeypatch, metres, protocol, seen
+) -> None:
+    results, shapes = load("results"), []
+
+    def painted(self, name, source):
+        shapes.append(source.shape[:2])
+        return results.Prediction(255 - source)
+
+    monkeypatch.setattr(results.Model, "__call__", painted)
+    known = results.PROTOCOLS[protocol]
+    system = results.AtOwnScale(fakes.FakeTranslator(fakes.card(metres_per_pixel=metres)), known)
+    source = gradual(known.reduced or 600)
+    made = system("1", source).colour
+    assert shapes == [(seen, seen)] and made.shape == source.shape
+    assert np.abs(made.astype(int) - (255 - source.astype(int))).max() <= 2
+
+
+def test_other_data_are_left_at_the_size_they_have(load) -> None:
+    results = load("results")
+    card = fakes.card(metres_per_pixel=1.8)
+    assert results.scale_of(card, results.PROTOCOLS["native"]) == 1
+
+
+def test_a_table_is_put_where_the_document_wants_it_and_again(load, tmp_path) -> None:
+    results, document = load("results"), tmp_path / "a.md"
+    document.write_text(f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n")
+    for table in ("| one |\n", "| two |\n"):
+        results.put_into(document, table)
+    assert document.read_text() == f"before\n{results.BEGIN}\n\n| two |\n\n{results.END}\nafter\n"
+    document.write_text("nothing")
+    with pytest.raises(SystemExit, match="no lines"):
+        results.put_into(document, "| three |")
+    assert document.read_text() == "nothing"
