@@ -31,6 +31,7 @@ from test_training_recipes import tiny  # noqa: E402
 
 KILLS = int(os.environ.get("SAT2MAP_KILLS", "2"))
 THOROUGH = KILLS >= 100
+SETTINGS = ("objective.pool=3", "run.keep=2", "run.images=20")
 RECIPES = ("pix2pix-paper", "cyclegan")
 EPOCH = 5  # training pairs of the toy set: checkpoints come every 6 images, so always in the middle of one
 
@@ -60,7 +61,7 @@ def whole(forking: Forking, toy: Path, tmp_path_factory: pytest.TempPathFactory)
     def job_of(name: str) -> tuple[dict[str, Any], float]:
         if name not in runs:
             folder = tmp_path_factory.mktemp(name)
-            recipe = tiny(name, "objective.pool=3", "run.keep=2")
+            recipe = tiny(name, *SETTINGS)
             (folder / "recipe.yaml").write_text(to_yaml(recipe))
             job = {"recipe": str(folder / "recipe.yaml"), "data": str(toy), "run": str(folder / "run")}
             assert forking.train({**job, "resume": False}) == 0  # decodes, too
@@ -99,7 +100,7 @@ def test_killed_at_random_moments_and_resumed_equals_uninterrupted(
     name, workers, forking, whole, tmp_path, capsys
 ):
     job, seconds = whole(name)
-    recipe = tiny(name, "objective.pool=3", "run.keep=2", f"run.workers={workers}")
+    recipe = tiny(name, *SETTINGS, f"run.workers={workers}")
     (tmp_path / "recipe.yaml").write_text(to_yaml(recipe))
     dice, run = random.Random(f"{name} {workers}"), tmp_path / "run"
     mine = {**job, "recipe": str(tmp_path / "recipe.yaml"), "run": str(run)}
@@ -120,7 +121,7 @@ def test_killed_at_random_moments_and_resumed_equals_uninterrupted(
         finished += 1
         shutil.rmtree(run)
     assert kills == KILLS and finished
-    if THOROUGH:
+    if KILLS >= 20:
         assert len(steps) > 2, "all kills hit the same place"
         found = f"{kills} kills, {unfinished} of them in a save, {finished} runs ended equal"
         tell(capsys, f"{name}, {workers} workers: {found}")
@@ -128,7 +129,10 @@ def test_killed_at_random_moments_and_resumed_equals_uninterrupted(
 
 # -- every system call of a save --------------------------------------------------------------------------------
 
-PAUSE, OLDER = 7, 6  # the third and last checkpoint, for which the first is removed, and the second
+PAUSE, OLDER = (
+    10,
+    9,
+)  # the fourth and last checkpoint, for which the first or second is removed, and the third
 CHANGES = {"openat", "write", "fsync", "rename", "mkdir", "unlink", "unlinkat", "rmdir", "fdatasync"}
 
 
@@ -227,7 +231,7 @@ def test_a_save_killed_at_any_system_call_loses_nothing(name, paused, forking, w
     here, job = paused(name), whole(name)[0]
     calls = calls_of(here)
     assert {"openat", "write", "fsync", "rename"} <= {call for call, _ in calls}
-    assert {"unlink", "unlinkat"} & {call for call, _ in calls}, "the oldest checkpoint was to be removed"
+    assert {"unlink", "unlinkat"} & {call for call, _ in calls}, "an old checkpoint was to be removed"
     hit = 0
     for call, number in some(calls, name):
         copy, code = here.save("-e", f"inject={call}:signal=KILL:when={number}", "-o", os.devnull)
