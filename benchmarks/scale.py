@@ -2,7 +2,7 @@
 
 A plan of `--cells` cells and one of a single cell are run by one worker; the processor's seconds of both give what a
 process costs to start and what a cell costs, their files the bytes. From these the cost of a plan of ten times as many
-cells is predicted, and then measured. Seconds are those of the processor (user and system, of all processes of a run), so
+cells is predicted, and then measured. Seconds are those of the processor (user and system, of all processes), so
 that other work on the machine matters little. `--scene` names a GeoTIFF of real imagery, which is repeated in mirror
 images: how large the files become depends on what they show.
 

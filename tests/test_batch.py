@@ -1,13 +1,6 @@
 """A region is the same map however it is cut, whoever computes it, and whatever dies on the way."""
 
 import json
-import os
-import pathlib
-import random
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -25,13 +18,11 @@ from sat2map.batch.rasters import _after_widest_gap
 from sat2map.batch.run import run_plan
 from sat2map.batch.status import prometheus_text, status_of
 from sat2map.bundle import find
+from sat2map.cli.main import main
 from sat2map.errors import BadPlan, CellsMissing, CorruptFile
 from sat2map.grid import Window
 from sat2map.runtime import OnnxTranslator
 from sat2map.scenes.tiles import open_mercator
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-KILLS = int(os.environ.get("SAT2MAP_KILLS", "3"))
 
 
 @pytest.fixture(scope="module")
@@ -264,6 +255,26 @@ def test_the_status_adds_up_and_speaks_prometheus(reference):
     assert float(lines["sat2map_batch_cells"]) == status.cells == float(lines["sat2map_batch_cells_done"])
 
 
+def test_a_watch_ends_when_nothing_is_left(reference, tmp_path, capsys, monkeypatch):
+    import shutil
+
+    folder = tmp_path / "plan"
+    shutil.copytree(reference, folder)
+    lines = (folder / "journal.jsonl").read_text().splitlines(keepends=True)
+    (folder / "journal.jsonl").write_text("".join(lines[:-2]))
+
+    def work(seconds: float) -> None:
+        assert seconds == 7
+        left = len(lines) - len((folder / "journal.jsonl").read_text().splitlines())
+        with (folder / "journal.jsonl").open("a") as file:
+            file.write(lines[-left])
+
+    monkeypatch.setattr("sat2map.cli.batch.time.sleep", work)
+    assert main(["batch", "status", str(folder), "--watch", "7"]) == 0
+    said = [line.split()[0] for line in capsys.readouterr().out.splitlines() if "cells done" in line]
+    assert said == [str(len(lines) - 2), str(len(lines) - 1), str(len(lines))]
+
+
 def test_a_torn_journal_line_is_no_cell_and_other_cells_than_planned_are_refused(reference, tmp_path):
     import shutil
 
@@ -301,47 +312,3 @@ def test_a_stac_item_collection_names_scenes(sources, tmp_path):
     catalogue.write_text(json.dumps({"type": "FeatureCollection", "features": items}))
     with pytest.raises(BadPlan, match="Download"):
         regions.plan([catalogue], tmp_path / "other")
-
-
-def batch(*arguments: object, **how) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "sat2map", "batch", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, stderr=subprocess.PIPE, text=True, **how,
-    )  # fmt: skip
-
-
-def test_two_processes_make_the_same_map_even_if_workers_and_drivers_are_killed(sources, reference, tmp_path):
-    folder = tmp_path / "plan"
-    regions.plan(sources, folder, model=str(reference.parent / "model"))
-    choose = random.Random(5)
-    for _ in range(KILLS):
-        process = batch("run", folder, "--workers", 2, "-q", start_new_session=True)
-        time.sleep(choose.uniform(0.5, 4))
-        os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
-        process.communicate()
-    process = batch("run", folder, "--workers", 2, "-q", start_new_session=True)
-    time.sleep(1.5)
-    for child in children(process.pid):
-        if choose.random() < 0.5:
-            os.kill(child, signal.SIGKILL)
-    _, said = process.communicate(timeout=200)
-    if process.returncode:
-        assert "failed 2 times" in said
-        process = batch("run", folder, "--workers", 2, "--retry", "-q")
-        _, said = process.communicate(timeout=200)
-    assert process.returncode == 0, said
-    same_maps(reference, folder)
-    names = {path.name for path in (reference / RASTERS).iterdir()}
-    assert {path.name for path in (folder / RASTERS).iterdir()} == names
-
-
-def children(parent: int) -> list[int]:
-    found = []
-    for status in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = status.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == parent:
-            found.append(int(status.parent.name))
-    return found

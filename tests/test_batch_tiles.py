@@ -185,6 +185,23 @@ def test_a_tile_that_never_comes_costs_its_own_cells_and_a_retry_asks_only_for_w
     assert not read_standing(tmp_path / "plan").quarantined
 
 
+def test_a_service_that_is_gone_is_not_asked_for_every_cell(tmp_path):
+    at, gone = world(6, 8), [True]
+    at.holes.clear()
+
+    def answer(handler, seen, number):
+        return handler.send(b"", 403) if gone[0] else serving(at)(handler, seen, number)
+
+    with Server(answer) as server:
+        plan = planned(server, at, tmp_path / "plan", bbox=at.bbox(inset=2.5))
+        with pytest.raises(DownloadFailed, match=r"8 cells in a row.*answers 403"):
+            run_plan(tmp_path / "plan", lambda: Here(tmp_path / "plan"))
+        assert plan.cells > 10 and len(asked(server)) <= 8 * 4
+        gone[0] = False
+        run_plan(tmp_path / "plan", lambda: Here(tmp_path / "plan"))
+    assert len(read_standing(tmp_path / "plan").finished) == plan.cells
+
+
 def test_a_damaged_tile_is_fetched_again(tmp_path):
     at = world(2, 2)
     with Server(serving(at)) as server:

@@ -1,4 +1,4 @@
-"""What a plan takes: time, storage and money, from what a square megapixel took (docs/scale.md has the formula).
+"""What a plan takes: time, storage and money, from what a million pixels took (docs/scale.md has the formula).
 
 The figures of `RATES` are of the shipped model on one core of the machine named in docs/scale.md; measure your own with
 benchmarks/scale.py.
@@ -25,6 +25,10 @@ class Rates:
     seconds: float  # of the processor, for a million pixels of map
     size: float  # bytes of all products, for a pixel of map
     start: float  # seconds of the processor that a worker takes to begin
+
+
+MEASURED = "carto"  # the model that the figures are of
+RATES = Rates(seconds=5.9, size=0.51, start=1.0)
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,19 @@ def requests_of(plan: Plan) -> tuple[int, float]:
     """Return how many tiles a plan fetches at most, and how many seconds that takes at the rates it was given."""
     services = [source for source in plan.sources if isinstance(source, TilesSource)]
     return sum(s.tiles for s in services), sum(s.tiles / s.rate for s in services)
+
+
+def told(plan: Plan, rates: Rates | None = None) -> str:
+    """Return what is to be expected of a plan, for people; time and storage only for the model that was measured."""
+    parts = [f"{plan.megapixels:,.1f} million px"]
+    if plan.model.id == MEASURED or rates:
+        cost = cost_of_plan(plan.megapixels, rates or RATES)
+        parts.append(f"about {_hours(cost.core_hours)} of a processor like that of docs/scale.md")
+        parts.append(f"{_bytes(cost.gigabytes)} of rasters")
+    tiles, seconds = requests_of(plan)
+    if tiles:
+        parts.append(f"{tiles:,} tiles to fetch, at least {seconds / 60:,.1f} minutes")
+    return ", ".join(parts)
 
 
 def _hours(hours: float) -> str:

@@ -57,6 +57,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     nodata: float | None = None
     area: tuple[Ring, ...] | None = None  # of interest, longitudes and latitudes
     cells: int = 0
+    megapixels: float = 0.0  # that sources may cover, of all cells
     checksum: str = ""  # SHA-256 of cells.jsonl
 
     @property
@@ -107,7 +108,7 @@ def make_plan(
     header = folder / HEADER
     storage.refuse_existing(header, overwrite=overwrite)
     storage.make_folder(folder)
-    digest, count = hashlib.sha256(), 0
+    digest, count, megapixels = hashlib.sha256(), 0, 0.0
     encoder = msgspec.json.Encoder()
     # The header comes last and names the cells' checksum: after a kill in between the two do not match.
     with storage.replacing(folder / CELLS, overwrite=True) as temporary, temporary.open("wb") as out:
@@ -116,11 +117,14 @@ def make_plan(
             digest.update(line)
             out.write(line)
             count += 1
+            megapixels += cell.cost
         if not count:
             raise BadPlan(
                 "no source has a pixel in the area", "Check --bbox and where the sources lie (sat2map info)"
             )
-    done = msgspec.structs.replace(plan, cells=count, checksum=digest.hexdigest())
+    done = msgspec.structs.replace(
+        plan, cells=count, megapixels=round(megapixels, 3), checksum=digest.hexdigest()
+    )
     storage.write_text(header, msgspec.json.format(msgspec.json.encode(done), indent=1).decode() + "\n")
     return done
 

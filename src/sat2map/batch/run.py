@@ -9,9 +9,11 @@ from sat2map import storage
 from sat2map.batch.engine import Engine
 from sat2map.batch.journal import STRIKES, Outcome, Standing, forget_damaged, read_standing, record
 from sat2map.batch.plan import RASTERS, PlannedCell, read_cells, read_plan
-from sat2map.errors import CellsMissing
+from sat2map.errors import CellsMissing, DownloadFailed
 
 Progress = Callable[[int, int, str], None]
+
+UNFETCHED = 8  # cells in a row for which tiles did not come, before a run gives up
 
 
 def run_plan(
@@ -27,7 +29,7 @@ def run_plan(
     Can be killed and run again at any time. `shuffle` is a seed for another order than the plan's, `retry` also takes
     up cells in quarantine. `make_engine` is called only if there is anything to do.
     Raises what `read_plan` and `read_cells` raise, RunLocked if another process drives the plan, StorageFailed,
-    CellsMissing if cells ended in quarantine.
+    DownloadFailed if a tile service is gone, CellsMissing if cells ended in quarantine.
     """
     plan = read_plan(folder)
     with storage.locked(folder):
@@ -52,7 +54,7 @@ def _drive(
     folder: Path, engine: Engine, missing: Sequence[PlannedCell], standing: Standing, total: int,
     on_progress: Progress | None,
 ) -> None:  # fmt: skip
-    waiting, out = deque(missing), dict[str, PlannedCell]()
+    waiting, out, unfetched = deque(missing), dict[str, PlannedCell](), 0
     while waiting or out:
         while waiting and len(out) < engine.capacity:
             cell = waiting.popleft()
@@ -62,10 +64,27 @@ def _drive(
             cell = out.pop(outcome.cell)
             record(folder, outcome)
             standing.add(outcome)
+            unfetched = _unfetched(unfetched, outcome, standing)
             if outcome.state in ("failed", "died") and len(standing.strikes[cell.id]) < STRIKES:
                 waiting.append(cell)  # at the end: what killed it may have passed by then
             if on_progress:
                 on_progress(len(standing.finished), total, _note(standing, outcome))
+
+
+def _unfetched(before: int, outcome: Outcome, standing: Standing) -> int:
+    """Count the cells in a row that failed, the first time each, because tiles did not come.
+
+    Raises DownloadFailed when they are too many: a server that is gone is not to be asked for every cell of a plan.
+    """
+    if outcome.state != "failed" or not outcome.why.startswith(DownloadFailed.__name__):
+        return 0
+    count = before + (len(standing.strikes[outcome.cell]) == 1)
+    if count >= UNFETCHED:
+        raise DownloadFailed(
+            f"{count} cells in a row could not be fetched, the last one: {outcome.why.partition(': ')[2]}",
+            "What is done is kept, and so are tiles. When the service is back: sat2map batch run --retry",
+        )
+    return count
 
 
 def _note(standing: Standing, outcome: Outcome) -> str:

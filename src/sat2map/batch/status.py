@@ -24,6 +24,11 @@ class Status:
     seconds_left: float | None  # by cost; None if nobody is at work
     compute_seconds: float  # of all finished cells, added up
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left that a run would take up."""
+        return self.done + len(self.quarantined) >= self.cells
+
     def as_dict(self) -> dict[str, Any]:
         """As JSON values."""
         return asdict(self)
@@ -71,7 +76,7 @@ def table(status: Status) -> str:
 
 def prometheus_text(status: Status) -> str:
     """In the text format of Prometheus, version 0.0.4."""
-    gauges = {
+    gauges: dict[str, tuple[str, float]] = {
         "cells": ("cells of the plan", status.cells),
         "cells_done": ("cells that are finished", status.done),
         "cells_empty": ("finished cells without a pixel", status.empty),
@@ -79,6 +84,8 @@ def prometheus_text(status: Status) -> str:
         "cells_per_second": ("rate of the last ten minutes", status.cells_per_second),
         "compute_seconds": ("time spent on finished cells", status.compute_seconds),
     }
+    if status.seconds_left is not None:
+        gauges["seconds_left"] = ("time left at that rate", status.seconds_left)
     lines = []
     for name, (text, value) in gauges.items():
         lines += [

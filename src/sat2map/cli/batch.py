@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -132,8 +133,8 @@ def plan(sources: tuple[Path | str, ...], plan: Path, overwrite: bool, quiet: bo
     SOURCE is a GeoTIFF, a folder of them, a STAC item collection (.json) whose assets lie on this disk, or the address
     of tiles (a template with {z}/{x}/{y}, a TileJSON, WMTS capabilities), of which the area is fetched while the plan
     runs, each tile once. Where sources overlap, the one named first is shown wherever it has a pixel. The same sources
-    and options give the same plan, byte for byte; its checksum is printed. The result of
-    `batch plan` is the folder PLAN.
+    and options give the same plan, byte for byte; its checksum is printed, and what its run is going to
+    take. The result of `batch plan` is the folder PLAN.
 
     \b
     Examples:
@@ -142,6 +143,7 @@ def plan(sources: tuple[Path | str, ...], plan: Path, overwrite: bool, quiet: bo
       sat2map batch plan scenes/ region/ --crs EPSG:2056 --gsd 0.5
       sat2map batch plan 'https://tiles.example.com/{z}/{x}/{y}.jpg' region/ --area town.geojson --max-tiles 5000
     """
+    from sat2map.batch.estimate import told
     from sat2map.batch.planning import plan_batch
 
     with progress("planning", quiet=quiet) as report:
@@ -151,6 +153,7 @@ def plan(sources: tuple[Path | str, ...], plan: Path, overwrite: bool, quiet: bo
             f"{plan}: {made.cells:,} cells of {made.side} px, {made.grid.label}, {len(made.sources):,} sources, "
             f"checksum {made.checksum[:16]}"
         )
+        click.echo(told(made))
 
 
 def _options(wanted: dict[str, Any]) -> "PlanOptions":
@@ -224,7 +227,13 @@ def run(plan: Path, engine: str, workers: int | None, address: str | None, gpus:
 @PLAN
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.option("--prometheus", is_flag=True, help="As Prometheus text.")
-def status(plan: Path, as_json: bool, prometheus: bool) -> None:
+@click.option(
+    "--watch",
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    help="Again every so many seconds, until nothing is left to do.",
+)
+def status(plan: Path, as_json: bool, prometheus: bool, watch: float | None) -> None:
     """Say how far a plan is. May be asked while it runs, from any terminal.
 
     The result of `batch status` is a few lines: cells done, rate, time left, and what is in quarantine and why.
@@ -232,15 +241,20 @@ def status(plan: Path, as_json: bool, prometheus: bool) -> None:
     \b
     Examples:
       sat2map batch status region/
+      sat2map batch status region/ --watch 10
       sat2map batch status region/ --prometheus
     """
     from sat2map.batch.status import prometheus_text, status_of, table
 
-    found = status_of(plan)
-    if prometheus:
-        click.echo(prometheus_text(found))
-    else:
-        click.echo(json.dumps(found.as_dict(), indent=2) if as_json else table(found))
+    while True:
+        found = status_of(plan)
+        if prometheus:
+            click.echo(prometheus_text(found))
+        else:
+            click.echo(json.dumps(found.as_dict(), indent=2) if as_json else table(found))
+        if watch is None or found.is_over:
+            return
+        time.sleep(watch)
 
 
 @batch.command(short_help="Make one thing of the cells.")
