@@ -5,7 +5,9 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from pairs import write_toy_set
 
@@ -15,7 +17,8 @@ from safetensors.torch import load  # noqa: E402
 
 from sat2map import bundle  # noqa: E402
 from sat2map.errors import BadRecipe, NothingToResume, UnsuitableModel  # noqa: E402
-from sat2map.training import checkpoint, export, graph, loop, setup  # noqa: E402
+from sat2map.evaluation.sliced import sliced_distance  # noqa: E402
+from sat2map.training import checkpoint, development, export, graph, loop, setup  # noqa: E402
 from sat2map.training.adapt import start_from_bundle  # noqa: E402
 from sat2map.training.length import with_epochs  # noqa: E402
 from sat2map.training.pix2pix import Objective, Pix2Pix  # noqa: E402
@@ -126,6 +129,21 @@ def test_the_other_direction_is_a_setting(name, toy, tmp_path):
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     figures = next(entry for entry in log if entry["kind"] == "development")
     assert ("miou6" in figures) == (other == "sat2map")
+
+
+def test_painters_of_imagery_are_chosen_by_the_crowd_not_by_l1(toy, whole):
+    """A blurred picture has the smaller l1, a checkpoint is chosen by how far the crowds of patches are apart."""
+    log = [json.loads(line) for line in (whole("carto-reverse") / "log.jsonl").read_text().splitlines()]
+    looks = [entry for entry in log if entry["kind"] == "development"]
+    best = json.loads((whole("carto-reverse") / "best.json").read_text())
+    assert best["figures"]["swd"] == pytest.approx(min(look["swd"] for look in looks), rel=1e-4)
+    data = setup.open_data(tiny("carto-reverse"), toy, lambda done, total, note: None)
+    truth = np.stack([data.target(number) for number in data.training])[:, :128, :128]
+    blurred = np.stack([gaussian_filter(picture, (4, 4, 0)) for picture in truth])
+    shuffled = np.roll(truth, 1, 0)  # sharp, of other places
+    assert np.abs(blurred.astype(int) - truth).mean() < np.abs(shuffled.astype(int) - truth).mean()
+    assert sliced_distance(truth, shuffled) < sliced_distance(truth, blurred)
+    assert development.score({"l1": 20.0, "swd": 50.0}) < development.score({"l1": 30.0, "swd": 40.0})
 
 
 def test_a_palette_painter_is_told_how_to_go_the_other_way():
