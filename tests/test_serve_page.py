@@ -1,5 +1,6 @@
 """The page in a real browser: a scene and the default model, mouse, finger and keys, light and dark, one server."""
 
+import importlib.util
 import json
 import pathlib
 import re
@@ -156,6 +157,25 @@ def test_layers_classes_and_opacity_change_what_is_shown(tab):
     tab.locator("#opacity").fill("0")
     tab.wait_for_timeout(300)
     assert np.array_equal(colours(tab, x - 60, y - 60, 120, 120), through)
+
+
+def test_whose_imagery_it_is_stands_on_the_map_and_a_source_that_fails_is_named(tab):
+    tab.expected |= {"502", "Failed to load"}
+
+    def credited(route) -> None:
+        facts = route.fetch().json()
+        for layer in facts["layers"]:
+            layer["attribution"] = "© Land & <b>Survey</b>"
+        route.fulfill(json=facts)
+
+    tab.route("**/layers.json", credited)
+    failing = {"status": 502, "headers": {"Retry-After": "5"}, "json": {"detail": "status 500, 3 times"}}
+    tab.route(re.compile(r"/tiles/"), lambda route: route.fulfill(**failing))
+    tab.goto(tab.address)
+    tab.wait_for_selector("text=source of the imagery fails")
+    assert tab.locator("#credit").inner_text() == "© Land & <b>Survey</b>"
+    tab.unroute(re.compile(r"/tiles/"))
+    until(tab, SHOWN)
 
 
 def test_the_view_is_saved_as_a_picture(tab):
@@ -379,6 +399,27 @@ def test_text_stands_out_and_everything_has_a_name(browser, server, scheme):
         low, high = sorted((luminance(text, "color"), luminance(behind, "backgroundColor")))
         assert (high + 0.05) / (low + 0.05) >= 4.5, (text, scheme)  # WCAG 2.2, 1.4.3
     next(pages, None)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_any_tab(browser, server, scheme):
+    """Deque's rules for WCAG 2.2 A and AA and their best practices, on every tab as it is when one comes to it."""
+    found = importlib.util.find_spec("axe_playwright_python")
+    if found is None or not found.submodule_search_locations:
+        pytest.skip("axe is not installed (pip install axe-playwright-python)")
+    axe = (pathlib.Path(found.submodule_search_locations[0]) / "axe.min.js").read_text("utf-8")
+    for size in ({"width": 1000, "height": 640}, {"width": 390, "height": 720}):
+        pages = opened(browser, server, color_scheme=scheme, viewport=size)
+        tab = next(pages)
+        tab.goto(tab.address)
+        until(tab, SHOWN)
+        tab.evaluate(axe)
+        for name in ("map", "translate", "imagine", "view"):
+            tab.click(f"#tab-{name}")
+            broken = tab.evaluate("axe.run(document, {resultTypes: ['violations']}).then(r => r.violations)")
+            told = [(b["id"], [node["html"][:120] for node in b["nodes"]]) for b in broken]
+            assert told == [], (name, scheme, size)
+        next(pages, None)
 
 
 def test_a_token_is_asked_for_and_used_for_everything(browser, folder):

@@ -1,8 +1,9 @@
 // The map: two views of the same place, one clipped by the line between them.
 
 import * as maplibregl from "./vendor/maplibre-gl.mjs";
-import { events, headers, request, save } from "./api.js";
+import { headers } from "./api.js";
 import { hex, masked, maskedTiles } from "./masked.js";
+import { saveFiles, savePicture } from "./saving.js";
 
 const byId = (id) => document.getElementById(id);
 const absolute = (address) => decodeURI(new URL(address, document.baseURI).href);
@@ -140,10 +141,11 @@ class Comparison {
   }
 
   fail(error, source) {
-    const after = { 503: 3000, 0: 5000 }[error.status ?? 0];
+    const after = { 503: 3000, 502: 5000, 0: 5000 }[error.status ?? 0];
     if (error.status === 401) location.reload();
     if (after && this.retries < MOST_RETRIES) {
-      this.page.complain("The server has too much to do; trying again in a moment.");
+      const isFar = error.status === 502;
+      this.page.complain(`${isFar ? "The source of the imagery fails" : "The server has too much to do"}; trying again in a moment.`);
       clearTimeout(this.again);
       this.again = setTimeout(() => {
         this.retries += 1;
@@ -192,6 +194,8 @@ class Comparison {
       }, "outline");
       byId(`${side}-name`).textContent = byId(side).selectedOptions[0].text;
     }
+    byId("credit").textContent = this.layer("source").attribution;
+    byId("credit").hidden = !byId("credit").textContent;
     const shown = [byId("left").value, byId("right").value];
     byId("percent").hidden = !shown.includes("confidence");
     byId("legend").hidden = !shown.some((product) => product !== "source") || !this.layer("classes");
@@ -247,9 +251,9 @@ class Comparison {
       this.maps.right.setPaintProperty("shown", "raster-opacity", byId("opacity").value / 100);
     });
     byId("fit").addEventListener("click", () => this.fit());
-    byId("picture").addEventListener("click", () => this.savePicture());
+    byId("picture").addEventListener("click", () => savePicture(this));
     for (const button of document.querySelectorAll("button.extract")) {
-      button.addEventListener("click", () => this.extract(button.value));
+      button.addEventListener("click", () => saveFiles(this, button.value));
     }
     byId("fold").addEventListener("click", () => {
       const open = byId("fold").getAttribute("aria-expanded") === "true";
@@ -257,52 +261,5 @@ class Comparison {
       byId("options").hidden = open;
     });
     if (window.innerWidth < 700) byId("fold").click();
-  }
-
-  // What the right layer is made of, at the network's own resolution: made by the server, part by part.
-  async extract(what) {
-    const state = byId("extract-state"), buttons = [...document.querySelectorAll("button.extract")];
-    const chosen = byId("right").value === "source" ? "colour" : byId("right").value;
-    const product = what === "vectors" ? what : chosen;
-    for (const button of buttons) button.disabled = true;
-    let job = null;
-    try {
-      state.textContent = "Collecting …";
-      const corners = this.maps.right.getBounds().toArray().flat().map((degrees) => degrees.toFixed(7));
-      const begun = await request(`extract/${encodeURIComponent(this.layer(chosen).id)}?bbox=${corners}`, { method: "POST" });
-      job = await begun.json();
-      for await (job of events(`jobs/${job.id}/events`)) {
-        if (job.total) state.textContent = `${job.note === "drawing" ? "Drawing shapes" : "Making the map"}: ${job.done} of ${job.total} …`;
-      }
-      if (job.state !== "done") throw new Error(job.problem ? `${job.problem.detail}. ${job.problem.remedy}` : "The server ended before it was done");
-      if (!job.results[product]) throw new Error(job.notices[0] || "This model knows no classes, so there are no shapes.");
-      const file = await (await request(job.results[product])).blob();
-      save(file, what === "vectors" ? "map.gpkg" : `map_${product}.tif`);
-      state.textContent = "";
-    } catch (error) {
-      state.textContent = error.message;
-    } finally {
-      for (const button of buttons) button.disabled = false;
-      if (job) request(`jobs/${job.id}`, { method: "DELETE" }).catch(() => {});
-    }
-  }
-
-  async savePicture() {
-    const draw = (map) => new Promise((resolve) => {
-      map.once("render", () => {
-        const canvas = map.getCanvas(), copy = document.createElement("canvas");
-        copy.width = canvas.width;
-        copy.height = canvas.height;
-        copy.getContext("2d").drawImage(canvas, 0, 0);
-        resolve(copy);
-      });
-      map.triggerRepaint();
-    });
-    const left = await draw(this.maps.left), right = await draw(this.maps.right);
-    const cut = Math.round((left.width * this.at) / 100);
-    const context = left.getContext("2d");
-    context.clearRect(cut, 0, left.width - cut, left.height);
-    context.drawImage(right, cut, 0, right.width - cut, right.height, cut, 0, right.width - cut, right.height);
-    left.toBlob((blob) => save(blob, "sat2map.png"));
   }
 }
