@@ -24,7 +24,8 @@ _NAME = 40  # characters of an id
     default=("carto",),
     show_default=True,
     metavar="ID|DIR",
-    help="Shipped model, or folder of a bundle; may be given several times, the first is the default.",
+    help="Shipped model, or folder of a bundle; may be given several times, the first is the default. "
+    "Without it, the ground-view model of the package is there, too.",
 )
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address to listen on; others need a token."
@@ -115,6 +116,8 @@ def serve(
             f"this needs the Python package {error.name!r}, which is not installed",
             "Install the parts of the server: pip install 'sat2map[serve]'",
         ) from error
+    if ctx.get_parameter_source("models") is click.core.ParameterSource.DEFAULT:
+        models += _shipped_viewer()
     addresses = [scene for scene in scenes if isinstance(scene, str)]
     remotes = remotes_of(ctx, addresses, options)
     settings = Settings(
@@ -133,6 +136,14 @@ def serve(
             _tell(service, address)
 
     run(settings, started)
+
+
+def _shipped_viewer() -> tuple[str, ...]:
+    """Return the id of the ground-view model that comes with the package, if one does."""
+    from sat2map.bundle import shipped
+    from sat2map.views.viewer import DEFAULT
+
+    return (DEFAULT,) if DEFAULT in shipped() else ()
 
 
 def _tell(service: "Service", address: str) -> None:
