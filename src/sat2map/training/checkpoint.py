@@ -5,6 +5,8 @@ a manifest of SHA-256 sums by `storage`. Data order and all randomness are funct
 seen, so there is no generator state to keep.
 """
 
+import contextlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +131,7 @@ def newest(run: Path) -> Path | None:
 
 def thin_out(run: Path, keep: int, best: int | None) -> None:
     """Remove all checkpoints but the newest `keep` and the best one; what cannot go is tried again next time."""
-    import shutil
-
-    steps = sorted((run / "checkpoints").glob("step-*"))
-    for folder in steps[:-keep]:
-        if best is None or folder != folder_of(run, best):
-            shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        for folder in sorted((run / "checkpoints").glob("step-*"))[:-keep]:
+            if best is None or folder != folder_of(run, best):
+                shutil.rmtree(folder, ignore_errors=True)
