@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -127,7 +128,9 @@ def main() -> None:
     rates = Rates(each / side**2 * 1e6, size / side**2, start)
     for name, square_km in REGIONS.items():
         print(f"{name}: {cost_of(square_km, rates)}")
-    finish(chosen.json, {"one": one, "few": few, "predicted": predicted, "many": many, "rates": rates})
+    finish(
+        chosen.json, {"one": one, "few": few, "predicted": predicted, "many": many, "rates": asdict(rates)}
+    )
 
 
 if __name__ == "__main__":

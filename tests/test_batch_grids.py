@@ -286,3 +286,38 @@ def test_nothing_of_a_run_is_lost_in_the_journal(reference):
     done = read_standing(reference).finished
     assert {outcome.state for outcome in done.values()} <= {"done", "empty"}
     assert set(done) == {cell.id for cell in read_cells(reference, read_plan(reference))}
+
+
+@pytest.mark.parametrize("grid", [{}, {"crs": LAEA}])
+def test_between_scenes_that_lie_apart_there_are_no_cells_and_no_pixels(tmp_path, grid):
+    apart = [
+        regions.scene(tmp_path / "a.tif", 11.99, 47.0, "EPSG:32632", 200, 200),
+        regions.scene(tmp_path / "b.tif", 12.03, 47.02, "EPSG:32633", 200, 200, seed=2),
+    ]
+    plan = regions.plan(apart, tmp_path / "plan", gsd=0.9, **grid)
+    cells = read_cells(tmp_path / "plan", plan)
+    assert plan.cells <= 8, "at most four around each"
+    assert {number for cell in cells for number in cell.sources} == {0, 1}
+    run_plan(tmp_path / "plan", lambda: Here(tmp_path / "plan"))
+    merge_plan(tmp_path / "plan")
+    with rasterio.open(tmp_path / "plan" / "merged_classes.vrt") as file:
+        mask = file.dataset_mask() != 0
+        own = [source.window for source in plan.sources]
+        assert min(mask.shape) > 2000 and 0 < mask.sum() <= sum(window.area for window in own)
+        assert (file.read(1)[~mask] == 255).all()
+
+
+def test_beyond_web_tiles_only_another_grid_helps(tmp_path):
+    scene = on_the_grid(tmp_path, "EPSG:3413", -450 * 0.9, 350 * 0.9, 0.9)
+    with pytest.raises(UnusableCrs, match="there are no web tiles"):
+        regions.plan([scene], tmp_path / "plan")
+    assert regions.plan([scene], tmp_path / "plan", crs="EPSG:3413", gsd=0.9).cells > 0
+
+
+def test_web_tiles_end_at_85_degrees_and_a_plan_with_them(tmp_path):
+    scene = regions.scene(tmp_path / "north.tif", 10.0, 85.053, "EPSG:32632", 500, 300)
+    plan = regions.plan([scene], tmp_path / "plan", gsd=0.9)
+    assert min(cell.row for cell in read_cells(tmp_path / "plan", plan)) == 0
+    run_plan(tmp_path / "plan", lambda: Here(tmp_path / "plan"))
+    _, _, valid = pixels(tmp_path / "plan", "colour")
+    assert valid.mean() > 0.9

@@ -19,7 +19,7 @@ from sat2map.batch.area import Footprint, box_of, from_geojson, touches
 from sat2map.batch.journal import read_standing
 from sat2map.batch.plan import HEADER, RASTERS, read_cells, read_plan
 from sat2map.batch.run import run_plan
-from sat2map.errors import BadArea, BadTileSource, CellsMissing, DownloadFailed, TooMuchToFetch
+from sat2map.errors import BadArea, BadPlan, BadTileSource, CellsMissing, DownloadFailed, TooMuchToFetch
 from sat2map.scenes.sources.area import area_of, cover_of
 from sat2map.scenes.sources.job import TileOptions, TileSource
 from tileserver import World, capabilities, serving, tilejson
@@ -266,7 +266,12 @@ def test_wrong_use_is_explained(tmp_path):
             planned(server, at, tmp_path / "plan", "/nothing.html")
         with pytest.raises(BadTileSource):
             planned(server, at, tmp_path / "plan", "/{z}/{x}/{y}.png", bbox=(8.5, 86.0, 8.6, 87.0))
-        assert not (tmp_path / "plan" / HEADER).exists()
+        two = [server.url(f"/{name}/{{z}}/{{x}}/{{y}}.png") for name in "ab"]
+        with pytest.raises(BadPlan, match="--header would go to all 2"):
+            regions.plan(
+                two, tmp_path / "plan", bbox=at.bbox(), tiles=TileOptions(headers=(("X-Key", "secret"),))
+            )
+        assert not (tmp_path / "plan" / HEADER).exists() and len(server.seen) == 1
 
 
 def same(lons, lats):

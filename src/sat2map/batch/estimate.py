@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from sat2map.batch.described import TilesSource
 from sat2map.batch.plan import Plan
 
-# Square kilometres: the city of Zürich, Switzerland, all land without Antarctica.
+# Square kilometres: the city of Zürich, Switzerland, all land with Antarctica.
 REGIONS = {
     "a city (Zürich)": 88.0,
     "a country (Switzerland)": 41_285.0,
-    "all land but Antarctica": 134_600_000.0,
+    "the land surface of the Earth": 148_900_000.0,
 }
 OVERLAP = 1.05  # cells at the edges are not full, and neighbouring scenes overlap
 
@@ -28,7 +28,7 @@ class Rates:
 
 
 MEASURED = "carto"  # the model that the figures are of
-RATES = Rates(seconds=5.9, size=0.51, start=1.0)
+RATES = Rates(seconds=5.1, size=0.48, start=1.0)
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,12 @@ def _looked_at(
     on_progress: Progress | None,
 ) -> list[Found | Service]:  # fmt: skip
     """Look at all sources, in their order; a scene that is named twice counts once."""
+    services = {source for source in sources if isinstance(source, str)}
+    if len(services) > 1 and tiles.headers:
+        raise BadPlan(
+            f"--header would go to all {len(services)} services, and may be a token of one of them",
+            "Write tokens into the addresses as {env:NAME}, or plan the services one by one",
+        )
     seen: dict[object, Found | Service] = {}
     for source in sources:
         if isinstance(source, Path):

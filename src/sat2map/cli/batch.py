@@ -42,10 +42,10 @@ def _products() -> tuple[str, ...]:
 def batch() -> None:
     """Translate a region of many scenes, cell by cell, on one machine or a Ray cluster.
 
-    A plan is a folder. It cuts the region into cells of one raster of the world (Web Mercator, at the zoom nearest to
-    what the model was trained at), which are computed in any order, by anyone, once. The result of `batch` is PLAN with
-    one raster for each cell and product. Kill it and run it again: what is
-    done stays done. The pixels are the same however the work is split.
+    A plan is a folder. It cuts the region into cells of one grid (that of web tiles, at the zoom nearest to what the
+    model was trained at, or with --crs that of a projected CRS), which are computed in any order, by anyone, once. The
+    result of `batch` is PLAN with one raster for each cell and product. Kill it and run it again: what is done stays
+    done. The pixels are the same however the work is split.
 
     \b
     Examples:
