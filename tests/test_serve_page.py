@@ -418,7 +418,7 @@ def test_axe_finds_nothing_on_any_tab(browser, server, scheme):
             tab.click(f"#tab-{name}")
             broken = tab.evaluate("axe.run(document, {resultTypes: ['violations']}).then(r => r.violations)")
             told = [(b["id"], [node["html"][:120] for node in b["nodes"]]) for b in broken]
-            assert told == [], (name, scheme, size)
+            assert told == [], (name, scheme, size, told)
         next(pages, None)
 
 
