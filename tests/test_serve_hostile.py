@@ -7,6 +7,7 @@ import itertools
 import os
 import pathlib
 import socket
+import statistics
 import time
 
 import pytest
@@ -34,7 +35,7 @@ def server(folder):
         "header_timeout": DEADLINE,
         "body_timeout": DEADLINE,
         "write_timeout": DEADLINE,
-        "connections": 300,
+        "connections": LIMIT,
     }
     with serving(
         scenes={"town": folder / "town.tif"}, models={"tiny": folder / "tiny"}, limits=limits
@@ -73,10 +74,10 @@ def is_cut(connection: socket.socket, seconds: float) -> bool:
     return True
 
 
-def test_slow_clients_are_cut_and_the_others_do_not_notice(server, request):
+def test_slow_clients_are_cut_and_the_others_do_not_notice(server, request, tmp_path_factory):
     path = tile(server)
     truth = server.get(path).body
-    alone = min(_time(server, path) for _ in range(5))
+    alone = sorted(_time(server, path) for _ in range(40))
     slow = [server.raw(KINDS[kind]) for kind in itertools.islice(itertools.cycle(KINDS), SOCKETS)]
     for connection in slow:
         request.addfinalizer(connection.close)
@@ -96,9 +97,10 @@ def test_slow_clients_are_cut_and_the_others_do_not_notice(server, request):
         assert server.get("/healthz").status == 200
     kept = [number for number, connection in enumerate(slow) if not is_cut(connection, DEADLINE + 4)]
     assert not kept, f"still open: {kept}"
-    assert max(times) < 20 * alone + 1 + SOCKETS / 200, (
-        f"a tile took {alone:.4f} s alone, {max(times):.4f} s beside {SOCKETS} of these"
-    )
+    told = [f"{statistics.median(each):.4f} s (median), {max(each):.4f} s at most" for each in (alone, times)]
+    told = f"a tile took {told[0]} of {len(alone)} alone, {told[1]} of {len(times)} beside {SOCKETS} of these"
+    (tmp_path_factory.getbasetemp() / "sockets.txt").write_text(told)
+    assert statistics.median(times) < 5 * alone[-1] + 0.05 and max(times) < 20 * alone[-1] + 1, told
 
 
 def _time(server: Server, path: str) -> float:
