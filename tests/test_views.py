@@ -256,3 +256,13 @@ def test_what_makes_no_sense_is_said(arguments, says, tmp_path, monkeypatch, cap
     monkeypatch.chdir(tmp_path)
     assert main(["view", *arguments]) == 2
     assert says in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_the_model_in_the_package_draws_without_files_or_network(tmp_path, capsys) -> None:
+    """A newcomer's first command. The picture must have to do with the place: sky above, the pavement below."""
+    said = run(capsys, "--world", 7, tmp_path / "view.png")
+    picture = read_image(tmp_path / "view.png").astype(int)
+    assert said["model"] == "view-geo" and picture.shape == (128, 128, 3)
+    top, bottom = picture[:40].mean((0, 1)), picture[-20:, 50:78].mean((0, 1))
+    assert top[2] > top[0] + 15, "blue above"
+    assert abs(bottom[2] - bottom[0]) < 40 and picture.std() > 20
