@@ -118,7 +118,7 @@ def test_a_region_of_a_hundred_cells_is_the_same_whoever_computes_it(shared, tmp
                 sources, tmp_path / base / name, side=side, model=regions.model(tmp_path / "model"), **wanted
             )
     plans = {base: [tmp_path / base / name for name in areas] for base in ("ray1", "ray2")}
-    (tmp_path / "ray.py").write_text(ON_RAY)
+    (tmp_path / "on_ray.py").write_text(ON_RAY)
     for name in areas:
         for base, workers, shuffle in (
             ("one", 1, None),
@@ -131,7 +131,7 @@ def test_a_region_of_a_hundred_cells_is_the_same_whoever_computes_it(shared, tmp
                 folder, lambda folder=folder, workers=workers: LocalEngine(folder, workers), shuffle=shuffle
             )
     for nodes, base in ((1, "ray1"), (2, "ray2")):
-        call(tmp_path / "ray.py", nodes, *plans[base])
+        call(tmp_path / "on_ray.py", nodes, *plans[base])
     counts = {
         name: len(read_cells(tmp_path / "one" / name, read_plan(tmp_path / "one" / name))) for name in areas
     }

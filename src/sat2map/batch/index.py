@@ -38,7 +38,6 @@ def write_index(
         with storage.replacing(folder / name, overwrite=True) as draft:
             _write(draft, plan, done, places)
         written.append(folder / name)
-        (folder / name.replace(".gpkg", ".fgb")).unlink(missing_ok=True)  # of versions before
     return written
 
 
