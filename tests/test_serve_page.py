@@ -77,9 +77,9 @@ def opened(browser, server, **options):
     assert left == []
 
 
-def until(page, expression: str) -> None:
+def until(page, expression: str, patience: float = PATIENCE) -> None:
     """Wait for an expression; our policy forbids what Playwright's own waiting does."""
-    end = time.time() + PATIENCE
+    end = time.time() + patience
     while not page.evaluate(expression):
         assert time.time() < end, f"never {expression}: {page.locator('body').inner_text()[:400]}"
         page.wait_for_timeout(100)
@@ -276,7 +276,7 @@ def test_a_town_is_rolled_painted_and_mapped_back_and_strokes_can_be_taken_back(
     empty = tab.evaluate(SHEET)
     tab.check("#back-wanted")
     tab.click("#roll")
-    until(tab, "document.getElementById('back').src.startsWith('blob:')")
+    until(tab, "document.getElementById('back').src.startsWith('blob:')", 3 * PATIENCE)  # a town is a lot of paint
     assert "Town" in tab.locator("#sketch-name").inner_text()
     town = tab.evaluate(SHEET)
     assert tab.evaluate("document.getElementById('back').naturalWidth") == 512 and town != empty
