@@ -13,7 +13,7 @@ from sat2map.errors import UnsuitableModel
 from sat2map.grid import Window
 from sat2map.images import read_image
 from sat2map.runtime import Translation
-from sat2map.tour import require_pair, visit, write_tour
+from sat2map.tour import require_pair, sheet, visit, write_tour
 from sat2map.worlds import Town, World, paint
 
 
@@ -71,6 +71,7 @@ def test_the_command_makes_one_page_of_many_towns(tmp_path: Path, capsys: pytest
         for file in (f"{row['name']}-map.png", f"{row['name']}-imagery.jpg", f"{row['name']}-again.png"):
             assert f'src="{file}"' in page
             assert read_image(out / file).shape == (100, 100, 3)
+    assert read_image(out / "sheet.jpg").shape == (200, 2 * 600 + 10, 3)
     assert main(command) == 2, "an existing tour is not replaced unasked"
     assert main([*command, "--overwrite"]) == 0
     (tmp_path / "mine").mkdir()
@@ -78,6 +79,18 @@ def test_the_command_makes_one_page_of_many_towns(tmp_path: Path, capsys: pytest
     command[1] = str(tmp_path / "mine")
     assert main([*command, "--overwrite"]) == 2
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+def test_a_sheet_holds_every_picture_where_it_belongs() -> None:
+    strips = [[np.full((8, 8, 3), 10 * town + part, np.uint8) for part in range(3)] for town in range(3)]
+    made = sheet(strips)
+    assert made.shape == (2 * 8 + 10, 2 * 24 + 10, 3)
+    for town in range(3):
+        top, left = town // 2 * 18, town % 2 * 34
+        for part in range(3):
+            square = made[top : top + 8, left + 8 * part : left + 8 * part + 8]
+            assert (square == 10 * town + part).all()
+    assert (made[18:, 34:] == 255).all(), "the place of a fourth town is empty"
 
 
 def test_options_of_other_results_are_refused(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from sat2map import __version__, images, storage
 from sat2map.errors import OutputExists, UnsuitableModel
 from sat2map.evaluation.metrics import PairScore, score_pair, sum_scores
+from sat2map.images import resized
 from sat2map.runtime import Translator
 from sat2map.scenes.pictures import translate_image
 from sat2map.slider import filled
@@ -26,7 +27,8 @@ from sat2map.worlds.town import centred
 UInt8 = npt.NDArray[np.uint8]
 Progress = Callable[[int, int, str], None]
 HERE = Path(__file__).parent
-PAGE, FIGURES = "index.html", "tour.json"
+PAGE, FIGURES, SHEET = "index.html", "tour.json", "sheet.jpg"
+SMALL, ACROSS = 200, 2  # px of a picture on the sheet, towns beside one another
 ALIKE = 0.35  # by which metres per pixel of towns and models may differ
 
 
@@ -95,7 +97,7 @@ def write_tour(
     *,
     overwrite: bool,
 ) -> dict[str, float]:
-    """Make a folder with three pictures for each town, `tour.json`, and a page; return the figures over all towns.
+    """Make a folder with three pictures for each town, a sheet of all, `tour.json`, and a page; return the figures.
 
     Raises UnsuitableModel, BadWorld, OutputExists (also with `overwrite` if the folder holds something else),
     StorageFailed.
@@ -104,7 +106,7 @@ def write_tour(
     if folder.is_dir() and any(folder.iterdir()) and not (folder / FIGURES).is_file():
         raise OutputExists(f"{folder} holds other things than a tour", "Name another folder")
     with storage.committing_folder(folder, overwrite=overwrite) as draft:
-        scores, rows, sections = [], [], []
+        scores, rows, sections, strips = [], [], [], []
         for number, town in enumerate(towns, 1):
             stop = visit(town, painter, mapper, size, gsd, jobs)
             name = f"{number:02d}-{town.style}-{town.seed}"
@@ -114,6 +116,7 @@ def write_tour(
             scores.append(stop.score)
             rows.append({"name": name, "town": msgspec.to_builtins(town), **stop.figures})
             sections.append(_section(name, stop))
+            strips.append([resized(part, SMALL, SMALL) for part in (stop.street, stop.imagery, stop.again)])
             report(number, len(towns), name)
         total = sum_scores(scores)
         figures = {name: total.figures()[name] for name in ("miou6", "road_f1_3px")}
@@ -126,8 +129,23 @@ def write_tour(
             "n": len(towns),
         }
         storage.write_json(draft / FIGURES, described | {"figures": figures, "towns": rows})
+        storage.write_bytes(draft / SHEET, images.encode_jpeg(sheet(strips), 80), overwrite=False)
         storage.write_text(draft / PAGE, _page(sections, described, figures))
     return figures
+
+
+def sheet(strips: Sequence[Sequence[UInt8]]) -> UInt8:
+    """All towns in one picture, `ACROSS` beside one another: each a strip of equal squares (S, S, 3) without gaps."""
+    gap, side = SMALL // 20, strips[0][0].shape[0]
+    blank = np.full((side, side * len(strips[0]), 3), 255, np.uint8)
+    towns = [np.concatenate(list(strip), 1) for strip in strips]
+    towns += [blank] * (-len(towns) % ACROSS)
+    rows = []
+    for first in range(0, len(towns), ACROSS):
+        row = np.concatenate([np.pad(town, ((0, 0), (0, gap), (0, 0)), constant_values=255)
+                              for town in towns[first : first + ACROSS]], 1)  # fmt: skip
+        rows.append(np.pad(row[:, :-gap], ((0, gap), (0, 0), (0, 0)), constant_values=255))
+    return np.concatenate(rows)[:-gap]
 
 
 def _section(name: str, stop: Stop) -> str:
