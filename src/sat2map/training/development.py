@@ -148,7 +148,8 @@ def figures(network: Generator, data: Data, recipe: Recipe, limit: int = LIMIT) 
         errors.append(_difference(painted, truth))
     found = {"n": float(len(numbers)), "l1": float(np.mean(errors))}
     if crowds and len({true.shape for true, _ in crowds}) == 1:
-        found["swd"] = sliced_distance(*(np.stack(side) for side in zip(*crowds, strict=True)))
+        true, made = (np.stack(side) for side in zip(*crowds, strict=True))
+        found["swd"] = sliced_distance(true, made)
     if recipe.data.direction == "sat2map":
         iou = [share or 0.0 for share in class_iou(matrix)]
         one, two, three, four = (int(count) for count in roads)
