@@ -131,7 +131,7 @@ def pausing(save: Any, step: int) -> Any:
             print(child, flush=True)  # noqa: T201
             sys.stdin.readline()  # whoever looks on is ready
             os.kill(child, GO)
-            print(ended(child, 60), flush=True)  # noqa: T201
+            print(ended(child, 600), flush=True)  # noqa: T201
         os._exit(0)
 
     return save_or_serve

@@ -25,9 +25,9 @@ from pairs import write_toy_set
 torch = pytest.importorskip("torch", reason="training needs the [train] extra")
 
 from sat2map import storage  # noqa: E402
-from sat2map.training import checkpoint  # noqa: E402
+from sat2map.training import checkpoint, loop  # noqa: E402
 from sat2map.training.recipe import to_yaml  # noqa: E402
-from test_training_recipes import tiny  # noqa: E402
+from test_training_recipes import Stop, tiny  # noqa: E402
 
 KILLS = int(os.environ.get("SAT2MAP_KILLS", "2"))
 THOROUGH = KILLS >= 100
@@ -125,6 +125,24 @@ def test_killed_at_random_moments_and_resumed_equals_uninterrupted(
         assert len(steps) > 2, "all kills hit the same place"
         found = f"{kills} kills, {unfinished} of them in a save, {finished} runs ended equal"
         tell(capsys, f"{name}, {workers} workers: {found}")
+
+
+def test_what_the_guard_says_at_a_look_is_not_lost_by_a_kill_after_the_save(whole, tmp_path, monkeypatch):
+    job = whole("cyclegan")[0]
+    assert '"past peak' in (Path(job["run"]) / "log.jsonl").read_text(), "this run is to be warned at its end"
+    recipe, run, reports = tiny("cyclegan", *SETTINGS), tmp_path / "run", []
+
+    def killed_at_the_end(*given: object) -> None:
+        reports.append(given)
+        if len(reports) == 4:
+            raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "write_report", killed_at_the_end)
+        with pytest.raises(Stop):
+            loop.train(recipe, Path(job["data"]), run)
+    loop.train(recipe, Path(job["data"]), run, resume=True)
+    assert result(run) == result(Path(job["run"]))
 
 
 # -- every system call of a save --------------------------------------------------------------------------------

@@ -276,10 +276,12 @@ def _loop(work: Run, log: journal.Journal, on_progress: Progress) -> None:
             work.contact()
         if due(part.checkpoint_every):
             alarm = work.look(log)
+            if alarm is not None and answer(
+                work, log, alarm
+            ):  # before the save: a kill in between must not lose it
+                continue
             work.save()
             write_report(work.folder, work.recipe, work.seconds)
-            if alarm is not None and answer(work, log, alarm):
-                continue
         try:
             on_progress(min(work.seen, total), total, _note(work, terms))
             work.team.heed()
