@@ -276,7 +276,9 @@ def test_a_town_is_rolled_painted_and_mapped_back_and_strokes_can_be_taken_back(
     empty = tab.evaluate(SHEET)
     tab.check("#back-wanted")
     tab.click("#roll")
-    until(tab, "document.getElementById('back').src.startsWith('blob:')", 3 * PATIENCE)  # a town is a lot of paint
+    until(
+        tab, "document.getElementById('back').src.startsWith('blob:')", 3 * PATIENCE
+    )  # a town is a lot of paint
     assert "Town" in tab.locator("#sketch-name").inner_text()
     town = tab.evaluate(SHEET)
     assert tab.evaluate("document.getElementById('back').naturalWidth") == 512 and town != empty
