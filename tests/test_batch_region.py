@@ -24,8 +24,10 @@ from sat2map.batch.local import LocalEngine
 from sat2map.batch.merge import merge_plan
 from sat2map.batch.plan import RASTERS, read_cells, read_plan
 from sat2map.batch.run import run_plan
+from sat2map.scenes.vectorize import VectorOptions
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+ALL = VectorOptions(min_area=0.2, min_road=0.5)  # random weights make small things only
 WANTED = os.environ.get("SAT2MAP_REGION", "")
 study = pytest.mark.skipif(not WANTED, reason="minutes: set SAT2MAP_REGION=all")
 
@@ -36,6 +38,7 @@ import ray
 from ray.cluster_utils import Cluster
 from sat2map.batch.ray_engine import RayEngine
 from sat2map.batch.run import run_plan
+from sat2map.scenes.vectorize import VectorOptions
 if __name__ == "__main__":
     nodes, folders = int(sys.argv[1]), [pathlib.Path(name) for name in sys.argv[2:]]
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 3 - nodes, "include_dashboard": False})
@@ -145,7 +148,7 @@ def test_a_region_of_a_hundred_cells_is_the_same_whoever_computes_it(shared, tmp
         same_maps(one, tmp_path / "large" / name)
         same_maps(tmp_path / "large" / name, one)
         for base in ("one", "ray2", "large"):
-            merge_plan(tmp_path / base / name, vectors=True)
+            merge_plan(tmp_path / base / name, vectors=True, options=ALL)
         first = shapes(one)
         assert sum(map(len, first.values())) > 10
         assert shapes(tmp_path / "ray2" / name) == first == shapes(tmp_path / "large" / name)
