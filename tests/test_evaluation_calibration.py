@@ -79,14 +79,12 @@ def test_the_table_covers_every_pixel_in_its_bin() -> None:
         assert row.low <= row.confidence <= row.high
 
 
-def fitted(logits, targets) -> float:  # type: ignore[no-untyped-def]
-    return calibration.fit_scaling(logits, targets).temperature
-
-
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
 def test_the_temperature_that_spoiled_the_logits_is_found(temperature: float) -> None:
     logits, targets = classifier(60_000)
-    assert fitted([logits * temperature], [targets]) == pytest.approx(temperature, rel=0.03)
+    assert calibration.fit_temperature([logits * temperature], [targets]) == pytest.approx(
+        temperature, rel=0.03
+    )
 
 
 def test_the_temperature_is_the_minimum_that_scipy_finds() -> None:
@@ -94,14 +92,14 @@ def test_the_temperature_is_the_minimum_that_scipy_finds() -> None:
     found = scipy.optimize.minimize_scalar(
         lambda t: calibration.cross_entropy(logits * 3, targets, t), bounds=(0.1, 10), method="bounded"
     )
-    assert fitted([logits * 3], [targets]) == pytest.approx(found.x, rel=1e-3)
+    assert calibration.fit_temperature([logits * 3], [targets]) == pytest.approx(found.x, rel=1e-3)
 
 
 def test_pictures_and_pixels_give_the_same_temperature() -> None:
     logits, targets = classifier(2 * 30 * 40)
     pictures = logits.reshape(2, 30, 40, 5).transpose(0, 3, 1, 2)  # (N, K, H, W)
-    one = fitted([logits], [targets])
-    assert fitted(pictures[:, None], targets.reshape(2, 1, 30, 40)) == pytest.approx(one)
+    one = calibration.fit_temperature([logits], [targets])
+    assert calibration.fit_temperature(pictures[:, None], targets.reshape(2, 1, 30, 40)) == pytest.approx(one)
 
 
 def test_a_long_stream_is_sampled_not_kept() -> None:
@@ -114,7 +112,7 @@ def test_a_long_stream_is_sampled_not_kept() -> None:
             yield classifier(50_000, seed)[0] * 2
 
     targets = (classifier(50_000, seed)[1] for seed in range(8))
-    assert fitted(batches(), targets) == pytest.approx(2, rel=0.02)
+    assert calibration.fit_temperature(batches(), targets) == pytest.approx(2, rel=0.02)
     assert seen == 8
 
 
@@ -122,40 +120,11 @@ def test_pixels_without_a_target_do_not_count() -> None:
     logits, targets = classifier(20_000)
     spoiled = np.concatenate([logits, np.full((5000, 5), [9.0, 0, 0, 0, 0])])
     unknown = np.concatenate([targets, np.full(5000, -1)])
-    assert fitted([spoiled], [unknown]) == pytest.approx(fitted([logits], [targets]), rel=1e-3)
+    assert calibration.fit_temperature([spoiled], [unknown]) == pytest.approx(
+        calibration.fit_temperature([logits], [targets]), rel=1e-3
+    )
 
 
 def test_nothing_to_fit_on_is_an_error_with_a_remedy() -> None:
     with pytest.raises(TooFewImages, match="no pixel to fit a temperature on"):
-        fitted([np.zeros((4, 5))], [np.full(4, -1)])
-
-
-def test_the_class_weights_of_training_are_taken_back() -> None:
-    """Weighted cross-entropy adds the log of the weights to what the scores should be (Elkan 2001)."""
-    logits, targets = classifier(150_000)
-    owners = [0, 0, 1, 2, 2]
-    weights = np.log([1.0, 3.0, 0.4])
-    found = calibration.fit_scaling([2 * (logits + weights[owners])], [targets], owners)
-    assert found.temperature == pytest.approx(2, rel=0.03)
-    assert found.offsets == pytest.approx(-weights, abs=0.05)
-
-
-def test_temperature_and_offsets_are_the_minimum_that_scipy_finds() -> None:
-    logits, targets = classifier(4000, seed=3)
-    owners = np.array([0, 1, 1, 2, 3])
-    logits = 3 * logits + np.array([0.0, 1, 1, -2, 0.5])
-
-    def cost(at: np.ndarray) -> float:
-        return calibration.cross_entropy(logits * at[0] + np.r_[0, at[1:]][owners], targets)
-
-    best = scipy.optimize.minimize(cost, np.r_[1.0, 0, 0, 0], method="BFGS").x
-    found = calibration.fit_scaling([logits], [targets], owners.tolist())
-    assert found.temperature == pytest.approx(1 / best[0], rel=1e-3)
-    assert found.offsets[1:] == pytest.approx(best[1:], abs=2e-3)
-
-
-def test_a_class_that_never_occurs_does_not_run_away() -> None:
-    logits, targets = classifier(5000)
-    kept = targets != 4
-    found = calibration.fit_scaling([logits[kept]], [targets[kept]], [0, 1, 2, 3, 4])
-    assert np.isfinite(found.offsets).all() and -20 < found.offsets[4] < -2
+        calibration.fit_temperature([np.zeros((4, 5))], [np.full(4, -1)])

@@ -56,9 +56,7 @@ def test_graph_and_network_agree_on_sizes_that_were_not_traced(run, exported):
     found = bundle.open_bundle(exported)
     trained = export.load_run(run)
     trained.network.load_state_dict(graph.rounded(trained.network.state_dict()))
-    deployed = graph.Deployed(
-        trained.network, trained.palette, found.card.temperature, found.card.offsets
-    ).eval()
+    deployed = graph.Deployed(trained.network, trained.palette, found.card.temperature).eval()
     translator = OnnxTranslator(found)
     for rows, cols in ((64, 64), (96, 200), (8, 72)):
         sat = np.random.default_rng(rows).integers(0, 256, (rows, cols, 3), np.uint8)
@@ -71,9 +69,7 @@ def test_safetensors_hold_the_same_network(run, exported):
     found = bundle.open_bundle(exported)
     network = build_generator("carto", len(found.card.palette), found.card.parameters)
     network.load_state_dict(load(found.weights.read_bytes()))
-    deployed = graph.Deployed(
-        network.eval(), found.card.palette, found.card.temperature, found.card.offsets
-    ).eval()
+    deployed = graph.Deployed(network.eval(), found.card.palette, found.card.temperature).eval()
     assert export.parity(deployed, OnnxTranslator(found), toy_pair(5)[0]) <= export.PARITY
 
 
@@ -127,7 +123,7 @@ def test_a_step_that_was_not_kept_is_refused(run, tmp_path):
 )
 def test_classic_generators_export_too(name, parameters):
     network = build_generator(name, 3, parameters).eval()
-    model = graph.halve(graph.export(graph.Deployed(network, None), 64, 64))
+    model = graph.halve(graph.export(graph.Deployed(network, None, 1.0), 64, 64))
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model)

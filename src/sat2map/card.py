@@ -104,7 +104,6 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     temperature: float = (
         1.0  # by which scores are divided, so that confidence is calibrated; inside the graph
     )
-    offsets: tuple[float, ...] = ()  # added to the scores of each class after that; inside the graph
     familiar: Familiar | None = None  # what it was trained on looks like; None: nobody measured it
     training: Training
     metrics: tuple[Metrics, ...] = ()

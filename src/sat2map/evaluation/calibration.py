@@ -1,12 +1,11 @@
-"""Is a confidence of 80 % right four times in five? The measure of it, and the few numbers that repair most of it.
+"""Is a confidence of 80 % right four times in five? The measure of it, and the one number that repairs most of it.
 
 Temperature scaling and the expected calibration error follow Guo et al. 2017, "On Calibration of Modern Neural
-Networks" (sections 2 and 4.2). A scaling must be fitted on a development split, never on the images it is
+Networks" (sections 2 and 4.2). A temperature must be fitted on a development split, never on the images it is
 reported on.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
 
 import msgspec
 import numpy as np
@@ -18,9 +17,6 @@ Float64 = npt.NDArray[np.float64]
 BINS = 15  # of equal width, the usual number
 _RANGE = (0.05, 20.0)  # temperatures that are considered
 _SAMPLE = 200_000  # pixels kept for the search; the likelihood's minimum is then known to about 0.1 %
-_STEPS = 50  # of Newton's method at most
-_ENOUGH = 1e-10  # nats that a step must gain for another one
-_RIDGE = 1e-6  # keeps the offset of a class that never occurs from running away
 
 
 class ReliabilityBin(msgspec.Struct, frozen=True):
@@ -84,23 +80,10 @@ def expected_calibration_error(
     return reliability.error(bins)
 
 
-class Scaling(NamedTuple):
-    """What turns scores into honest probabilities: softmax(scores / temperature + offset of the colour's class)."""
-
-    temperature: float
-    offsets: tuple[float, ...]  # one for each class; that of class 0 is 0
-
-
-def fit_scaling(
-    logit_batches: Iterable[npt.NDArray[np.floating]],
-    target_batches: Iterable[npt.NDArray[np.integer]],
-    owners: Sequence[int] = (),
-) -> Scaling:
-    """Temperature and class offsets that minimise the cross-entropy on a development split.
-
-    Bias-corrected temperature scaling (Alexandari et al. 2020, section 3.2), with one bias for all columns of a class:
-    `owners` names the class of each of the K columns. Training with class weights promises too much for rare classes,
-    which no temperature can take back. Without `owners` there is one class, and only the temperature is fitted.
+def fit_temperature(
+    logit_batches: Iterable[npt.NDArray[np.floating]], target_batches: Iterable[npt.NDArray[np.integer]]
+) -> float:
+    """Temperature T > 0 that minimises the cross-entropy of softmax(logits / T) on a development split.
 
     Batches are logits (N, K, H, W) or (P, K) — log-probabilities serve as well — and targets (N, H, W) or (P);
     targets below 0 are ignored. The stream is read once and a uniform sample of its pixels is kept, so memory does
@@ -117,50 +100,9 @@ def fit_scaling(
             "no pixel to fit a temperature on", "Give a development split with at least one pair"
         )
     logits, targets = sample.take()
-    return _newton(logits, targets, np.array(owners or [0] * logits.shape[1]))
-
-
-def _newton(logits: Float64, targets: npt.NDArray[np.int64], owners: npt.NDArray[np.int64]) -> Scaling:
-    """Minimise over slope = 1/temperature and offsets, in which the cross-entropy is convex, by damped Newton steps."""
-    member = np.eye(owners.max() + 1)[owners][:, 1:]  # (K, C - 1)
-    place, rows = np.zeros(member.shape[1] + 1), np.arange(len(targets))
-    place[0] = 1.0
-    wanted = np.concatenate([logits[rows, targets, None], member[targets]], 1)  # (P, C)
-
-    def cost(at: Float64) -> float:
-        return cross_entropy(logits * at[0] + member @ at[1:], targets) + _RIDGE * float((at[1:] ** 2).sum())
-
-    now = cost(place)
-    for _ in range(_STEPS):
-        shares = _softmax(logits * place[0] + member @ place[1:])  # (P, K)
-        owned = shares @ member  # (P, C - 1)
-        mean = np.concatenate([(shares * logits).sum(1, keepdims=True), owned], 1)  # (P, C)
-        slope = (mean - wanted).mean(0)
-        bend = np.empty((len(place), len(place)))
-        bend[0, 0] = (shares * logits**2).sum(1).mean()
-        bend[0, 1:] = bend[1:, 0] = ((shares * logits) @ member).mean(0)
-        bend[1:, 1:] = np.diag(owned.mean(0))
-        bend -= mean.T @ mean / len(rows)
-        slope[1:] += 2 * _RIDGE * place[1:]
-        bend[np.diag_indices(len(place))] += np.r_[1e-12, np.full(len(place) - 1, 2 * _RIDGE)]
-        step = np.linalg.solve(bend, slope)
-        length = 1.0
-        while True:  # halved until it leads down, and stays within the temperatures that are considered
-            there = place - length * step
-            if 1 / _RANGE[1] <= there[0] <= 1 / _RANGE[0] and (value := cost(there)) <= now:
-                break
-            length /= 2
-            if length < 1e-6:
-                return Scaling(float(1 / place[0]), (0.0, *(float(v) for v in place[1:])))
-        place, gained, now = there, now - value, value
-        if gained < _ENOUGH:
-            break
-    return Scaling(float(1 / place[0]), (0.0, *(float(v) for v in place[1:])))
-
-
-def _softmax(scores: Float64) -> Float64:
-    powers = np.exp(scores - scores.max(1, keepdims=True))
-    return np.asarray(powers / powers.sum(1, keepdims=True), np.float64)
+    return float(
+        np.exp(_golden_section(lambda log_t: cross_entropy(logits, targets, np.exp(log_t)), *np.log(_RANGE)))
+    )
 
 
 def cross_entropy(logits: Float64, targets: npt.NDArray[np.integer], temperature: float = 1.0) -> float:
@@ -204,3 +146,22 @@ class _Reservoir:
     def take(self) -> tuple[Float64, npt.NDArray[np.int64]]:
         assert self._rows is not None, "take() before add()"
         return self._rows, self._targets
+
+
+def _golden_section(
+    cost: Callable[[float], float], low: float, high: float, tolerance: float = 1e-4
+) -> float:
+    """Minimum of a function with one valley; the cross-entropy is convex in 1/T, so it has one in log T."""
+    ratio = (5**0.5 - 1) / 2
+    a, b = high - ratio * (high - low), low + ratio * (high - low)
+    cost_a, cost_b = cost(a), cost(b)
+    while high - low > tolerance:
+        if cost_a < cost_b:
+            high, b, cost_b = b, a, cost_a
+            a = high - ratio * (high - low)
+            cost_a = cost(a)
+        else:
+            low, a, cost_a = a, b, cost_b
+            b = low + ratio * (high - low)
+            cost_b = cost(b)
+    return (low + high) / 2

@@ -19,7 +19,7 @@ from sat2map.data.batches import UInt8
 from sat2map.data.pairs import Direction
 from sat2map.data.quarantine import QUARANTINE
 from sat2map.errors import NothingToResume, ParityFailed, UnsuitableModel
-from sat2map.evaluation.calibration import Scaling, fit_scaling
+from sat2map.evaluation.calibration import fit_temperature
 from sat2map.familiar import Familiar
 from sat2map.models import Generator, build_generator
 from sat2map.palette import Palette
@@ -33,7 +33,7 @@ from sat2map.training.recipe import Recipe, override
 from sat2map.training.views import ground_of
 
 PARITY = 1e-3  # largest difference of probabilities (or of RGB levels / 255) between torch and the graph
-CALIBRATION_PAIRS = 96
+CALIBRATION_PAIRS = 40
 _PARITY_SIDE = 256
 TITLES = {
     "sat2map": "satellite → map",
@@ -99,10 +99,10 @@ def _choose(run: Path, step: int | None) -> Path:
     return folder
 
 
-def calibrate(trained: Trained, data: setup.Data) -> Scaling:
-    """Scaling that makes the probabilities of development pixels honest; RGB painters have none."""
+def calibrate(trained: Trained, data: setup.Data) -> float:
+    """Temperature that makes the probabilities of development pixels honest (Guo et al. 2017); 1 for RGB painters."""
     if trained.palette is None:
-        return Scaling(1.0, ())
+        return 1.0
     chosen = data.development[:CALIBRATION_PAIRS]
 
     def logits() -> Iterator[np.ndarray]:
@@ -110,7 +110,7 @@ def calibrate(trained: Trained, data: setup.Data) -> Scaling:
             yield development.predict(trained.network, data.source(number), trained.recipe)[None].numpy()
 
     targets = (data.store.index(number)[None].astype(np.int64) for number in chosen)
-    return fit_scaling(logits(), targets, trained.palette.classes)
+    return fit_temperature(logits(), targets)
 
 
 def parity(deployed: graph.Deployed, translator: Translator, image: UInt8) -> float:
@@ -176,13 +176,12 @@ def export_run(
     )
     weights = graph.rounded(trained.network.state_dict())
     trained.network.load_state_dict(weights)
-    scaling = calibrate(trained, opened)
-    deployed = graph.Deployed(trained.network, trained.palette, *scaling).eval()
+    deployed = graph.Deployed(trained.network, trained.palette, calibrate(trained, opened)).eval()
     stride, view = trained.network.stride, trained.recipe.view
     side = -(-_PARITY_SIDE // stride) * stride
     shape = (view.height, view.width) if view else (side, side)
     model = graph.halve(graph.export(deployed, *shape, trained.recipe.inputs))
-    card = describe(trained, model_id, scaling, familiar_of(opened))
+    card = describe(trained, model_id, deployed.temperature, familiar_of(opened))
     with tempfile.TemporaryDirectory() as scratch:  # proven before it gets its name
         draft = bundle.write_bundle(Path(scratch) / model_id, card, model, _serialise(weights))
         parity(deployed, OnnxTranslator(draft), _sample(opened, shape))
@@ -203,7 +202,7 @@ def _serialise(weights: dict[str, Tensor]) -> bytes:
     return save({name: value.contiguous() for name, value in weights.items()})
 
 
-def describe(trained: Trained, model_id: str, scaling: Scaling, familiar: Familiar | None) -> ModelCard:
+def describe(trained: Trained, model_id: str, temperature: float, familiar: Familiar | None) -> ModelCard:
     """The card of a trained generator, without figures: `evaluate` adds those."""
     network, recipe, state = trained.network, trained.recipe, trained.state
     stride, radius = network.stride, network.receptive_radius()
@@ -230,8 +229,7 @@ def describe(trained: Trained, model_id: str, scaling: Scaling, familiar: Famili
         halo=halo,
         cell=cell,
         windowing="exact" if exact else "blend",
-        temperature=round(scaling.temperature, 4),
-        offsets=tuple(round(offset, 4) for offset in scaling.offsets),
+        temperature=round(temperature, 4),
         familiar=familiar,
         training=Training(
             data=Path(state.folder.split(os.pathsep)[0]).name,

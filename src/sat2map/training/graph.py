@@ -2,7 +2,6 @@
 
 import io
 import warnings
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -24,16 +23,7 @@ class Deployed(nn.Module):
     owner: Tensor  # (classes, K, 1, 1), one where the class owns the colour
     classes: Tensor  # (1, K, 1, 1)
 
-    shift: Tensor  # (1, K, 1, 1), added to scaled scores
-
-    def __init__(
-        self,
-        generator: nn.Module,
-        palette: Palette | None,
-        temperature: float = 1.0,
-        offsets: Sequence[float] = (),
-    ) -> None:
-        """`offsets`: one for each class of the palette, or none; with `temperature` they calibrate probabilities."""
+    def __init__(self, generator: nn.Module, palette: Palette | None, temperature: float) -> None:
         super().__init__()
         self.generator, self.temperature = generator, temperature
         self.is_palette = palette is not None
@@ -42,8 +32,6 @@ class Deployed(nn.Module):
             owner[list(palette.classes), range(len(palette))] = 1.0
             self.register_buffer("owner", owner)
             self.register_buffer("classes", torch.tensor(palette.classes).view(1, -1, 1, 1))
-            shift = torch.tensor([offsets[number] if offsets else 0.0 for number in palette.classes])
-            self.register_buffer("shift", shift.view(1, -1, 1, 1))
             self.register_buffer("colours", torch.tensor(palette.colours, dtype=torch.uint8))
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
@@ -52,7 +40,7 @@ class Deployed(nn.Module):
         if not self.is_palette:
             levels = ((paint(self.generator, scores).permute(0, 2, 3, 1) + 1.0) * 127.5).round().clamp(0, 255)
             return (levels.to(torch.uint8),)
-        probabilities = softmax(scores / self.temperature + self.shift)
+        probabilities = softmax(scores / self.temperature)
         classes = nn.functional.conv2d(probabilities, self.owner)  # (N, classes, H, W)
         best, winner = classes.max(1, keepdim=True)  # (N, 1, H, W)
         index = torch.where(self.classes == winner, probabilities, -1.0).argmax(1)  # (N, H, W)
