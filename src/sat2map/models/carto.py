@@ -33,7 +33,8 @@ class Carto(nn.Module):
     they are drawn anew; in evaluation they are one pattern drawn from `noise_seed` and repeated every PERIOD px, so
     that a picture has one answer and, as the stride is then a multiple of PERIOD, windows still join exactly.
 
-    With `planes` the input is a map, and what its colours mean joins them (`ClassPlanes`).
+    With `planes` the input is a map, and what its colours mean joins them (`ClassPlanes`); `smooth` is for painters
+    of texture (`Up`).
     """
 
     pattern: Tensor  # (1, noise, PERIOD / FOLD, PERIOD / FOLD)
@@ -51,6 +52,7 @@ class Carto(nn.Module):
         noise: int = 0,
         noise_seed: int = 0,
         planes: bool = False,
+        smooth: bool = False,
     ) -> None:
         super().__init__()
         if not len(widths) == len(encoder) == len(decoder) + 1:
@@ -73,7 +75,7 @@ class Carto(nn.Module):
             nn.Sequential(*(ResBlock(widths[i]) for _ in range(decoder[i]))) for i in levels[:-1]
         )
         self.down = nn.ModuleList(Down(widths[i], widths[i + 1]) for i in levels[:-1])
-        self.up = nn.ModuleList(Up(widths[i + 1], widths[i]) for i in levels[:-1])
+        self.up = nn.ModuleList(Up(widths[i + 1], widths[i], smooth) for i in levels[:-1])
         self.head_norm = ChannelNorm(widths[0])
         self.head_hidden = nn.Conv2d(widths[0], head, 1)
         self.head = nn.Conv2d(head, outputs * FOLD**2, 1)

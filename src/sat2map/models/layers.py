@@ -67,17 +67,29 @@ class Down(nn.Module):
 
 
 class Up(nn.Module):
-    """Double the grid: 1×1 convolution to four times the channels, then pixel-shuffle (Shi et al. 2016)."""
+    """Double the grid: 1×1 convolution to four times the channels, then pixel-shuffle (Shi et al. 2016).
 
-    def __init__(self, width: int, narrower: int) -> None:
+    With `smooth`, a binomial 3×3 filter follows: the four places of a square come from different weights, and what
+    has to invent texture otherwise invents it on their grid (the upsampling of StyleGAN, Karras et al. 2019).
+    """
+
+    blur: Tensor  # (C', 1, 3, 3)
+
+    def __init__(self, width: int, narrower: int, smooth: bool = False) -> None:
         super().__init__()
         self.norm = ChannelNorm(width)
         self.conv = nn.Conv2d(width, 4 * narrower, 1)
+        self.smooth = smooth
+        if smooth:
+            line = torch.tensor([1.0, 2.0, 1.0]) / 4
+            kernel = torch.outer(line, line).expand(narrower, 1, 3, 3).contiguous()
+            self.register_buffer("blur", kernel, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C', 2H, 2W)."""
-        return F.pixel_shuffle(self.conv(self.norm(x)), 2)
+        x = F.pixel_shuffle(self.conv(self.norm(x)), 2)
+        return F.conv2d(x, self.blur.to(x.dtype), padding=1, groups=x.shape[1]) if self.smooth else x
 
     def reach(self, span: Span) -> Span:
         """Inputs that the outputs in `span` depend on."""
-        return span.coarser(2)
+        return (span.conv(3, padding=1) if self.smooth else span).coarser(2)
