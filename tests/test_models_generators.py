@@ -23,7 +23,7 @@ EXACT: list[tuple[str, dict[str, Any]]] = [
     ("unet-maxpool", {"levels": 2, "width": 4, "norm": "channel"}),
     ("unet-maxpool", {"levels": 3, "width": 4, "norm": "none"}),
     ("carto", CARTO | {"noise": 2}),
-    ("carto", CARTO | {"planes": True}),
+    ("carto", CARTO | {"planes": True, "smooth": True}),
 ]
 BLENDED: list[tuple[str, dict[str, Any]]] = [
     ("unet", {"levels": 3, "width": 8, "norm": "batch"}),

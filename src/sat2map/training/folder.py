@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sat2map import storage
 from sat2map.errors import NothingToResume, RunExists
-from sat2map.training.recipe import Recipe, parse
+from sat2map.training.recipe import NetworkPart, Recipe, parse
 
 
 def prepare_folder(recipe: Recipe, run: Path, *, resume: bool, overwrite: bool) -> None:
@@ -29,10 +29,14 @@ def prepare_folder(recipe: Recipe, run: Path, *, resume: bool, overwrite: bool) 
         raise NothingToResume(f"{run} holds no run", "Leave --resume out to start one")
     elif resume:
         before = parse((run / "recipe.yaml").read_text(encoding="utf-8"), str(run / "recipe.yaml"))
-        if (before.generator, before.discriminator) != (recipe.generator, recipe.discriminator):
-            raise NothingToResume(
-                f"{run} trains {before.generator.name} {before.generator.parameters}, the recipe asks for "
-                f"{recipe.generator.name} {recipe.generator.parameters}",
-                f"Resume with the run's own recipe: sat2map train {run / 'recipe.yaml'} ... --resume",
-            )
+        for was, wanted in ((before.generator, recipe.generator), (before.discriminator, recipe.discriminator)):
+            if was != wanted:
+                raise NothingToResume(
+                    f"{run} trains {_said(was)}, the recipe asks for {_said(wanted)}",
+                    f"Resume with the run's own recipe: sat2map train {run / 'recipe.yaml'} ... --resume",
+                )
     storage.make_folder(run / "checkpoints")
+
+
+def _said(part: NetworkPart | None) -> str:
+    return f"{part.name} {part.parameters}" if part else "no discriminator"
