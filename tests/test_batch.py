@@ -66,6 +66,17 @@ def test_neither_size_nor_order_of_cells_changes_a_pixel(sources, reference, tmp
     same_maps(folder, reference)
 
 
+def test_a_cell_with_more_scenes_than_are_kept_open_reads_all_of_them(
+    sources, reference, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("sat2map.batch.cell.KEPT_OPEN", 1)
+    folder = tmp_path / "plan"
+    plan = regions.plan(sources, folder, side=2048, model=str(reference.parent / "model"))
+    assert max(len(cell.sources) for cell in read_cells(folder, plan)) > 1
+    run_plan(folder, lambda: Here(folder))
+    same_maps(reference, folder)
+
+
 def test_a_single_scene_has_the_pixels_of_its_tiles(sources, reference, tmp_path):
     folder = tmp_path / "plan"
     plan = regions.plan(sources[:1], folder, model=str(reference.parent / "model"))

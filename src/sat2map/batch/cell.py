@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from sat2map.scenes.tiles.scene import cell_side
 from sat2map.scenes.translate import translate
 
 UInt8 = npt.NDArray[np.uint8]
-KEPT_OPEN = 16  # scenes per worker
+KEPT_OPEN = 16  # scenes per worker, more only where one cell has more
 
 
 class Worker:
@@ -66,6 +66,7 @@ class Worker:
             align_up(max(card.halo, 1), side)
         )  # nothing is mirrored at its edge that is looked at
         seen = window.grown(card.halo)
+        self._make_room(cell.sources)
         layers = [layer for number in cell.sources for layer in self.layers(number, region, seen)]
         if not layers:
             return None
@@ -85,12 +86,18 @@ class Worker:
         """Return a source on a region, of which `seen` will be read."""
         return self._source(number).layers(region, seen)
 
+    def _make_room(self, needed: Collection[int]) -> None:
+        """Close the scenes that were used longest ago, but none of a cell's own: its layers read from all of them."""
+        missing = sum(number not in self._open for number in needed)
+        for number in [number for number in self._open if number not in needed]:
+            if len(self._open) + missing <= KEPT_OPEN:
+                return
+            self._open.pop(number)[1].close()
+
     def _source(self, number: int) -> Placed:
         if number in self._open:
             self._open.move_to_end(number)
             return self._open[number][0]
-        while len(self._open) >= KEPT_OPEN:
-            self._open.popitem(last=False)[1][1].close()
         with ExitStack() as stack:
             source = open_source(self.plan, number, self.translator.card, self.folder, stack)
             self._open[number] = source, stack.pop_all()
