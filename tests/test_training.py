@@ -171,7 +171,9 @@ def test_resuming_with_another_network_is_refused(toy, reference):
     with pytest.raises(NothingToResume, match="trains carto"):
         loop.train(small("generator.parameters.head=24"), toy, reference, resume=True)
     folded = '{"name": "folded", "parameters": {"widths": [4, 4]}}'
-    judged = small("objective.adversarial=hinge", "objective.adversarial_weight=0.1", f"discriminator={folded}")
+    judged = small(
+        "objective.adversarial=hinge", "objective.adversarial_weight=0.1", f"discriminator={folded}"
+    )
     with pytest.raises(NothingToResume, match="no discriminator, the recipe asks for folded"):
         loop.train(judged, toy, reference, resume=True)
 

@@ -43,9 +43,7 @@ VERBS: dict[str, Verb] = {
     "imagine": Verb(
         "sat2map.cli.imagine:imagine", "Use", "a town that does not exist, or a paired data set of many"
     ),
-    "view": Verb(
-        "sat2map.cli.view:view", "Use", "a picture of what somebody standing at a place would see"
-    ),
+    "view": Verb("sat2map.cli.view:view", "Use", "a picture of what somebody standing at a place would see"),
     "batch": Verb(
         "sat2map.cli.batch:batch",
         "Use",

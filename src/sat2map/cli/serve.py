@@ -25,7 +25,7 @@ _NAME = 40  # characters of an id
     show_default=True,
     metavar="ID|DIR",
     help="Shipped model, or folder of a bundle; may be given several times, the first is the default. "
-    "Without it, the ground-view model of the package is there, too.",
+    "Without it, all models of the package are there.",
 )
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address to listen on; others need a token."
@@ -117,7 +117,7 @@ def serve(
             "Install the parts of the server: pip install 'sat2map[serve]'",
         ) from error
     if ctx.get_parameter_source("models") is click.core.ParameterSource.DEFAULT:
-        models += _shipped_viewer()
+        models += _other_shipped(models)
     addresses = [scene for scene in scenes if isinstance(scene, str)]
     remotes = remotes_of(ctx, addresses, options)
     settings = Settings(
@@ -138,12 +138,11 @@ def serve(
     run(settings, started)
 
 
-def _shipped_viewer() -> tuple[str, ...]:
-    """Return the id of the ground-view model that comes with the package, if one does."""
+def _other_shipped(models: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the ids of all models of the package that are not named yet: each tab of the page has its own kind."""
     from sat2map.bundle import shipped
-    from sat2map.views.viewer import DEFAULT
 
-    return (DEFAULT,) if DEFAULT in shipped() else ()
+    return tuple(name for name in shipped() if name not in models)
 
 
 def _tell(service: "Service", address: str) -> None:

@@ -29,7 +29,10 @@ def prepare_folder(recipe: Recipe, run: Path, *, resume: bool, overwrite: bool) 
         raise NothingToResume(f"{run} holds no run", "Leave --resume out to start one")
     elif resume:
         before = parse((run / "recipe.yaml").read_text(encoding="utf-8"), str(run / "recipe.yaml"))
-        for was, wanted in ((before.generator, recipe.generator), (before.discriminator, recipe.discriminator)):
+        for was, wanted in (
+            (before.generator, recipe.generator),
+            (before.discriminator, recipe.discriminator),
+        ):
             if was != wanted:
                 raise NothingToResume(
                     f"{run} trains {_said(was)}, the recipe asks for {_said(wanted)}",
