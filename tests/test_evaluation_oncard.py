@@ -55,6 +55,19 @@ def test_figures_of_another_graph_are_refused_and_the_card_is_untouched(scored):
     assert (folder / "card.json").read_bytes() == before
 
 
+def test_the_way_back_of_a_painter_of_imagery_is_on_its_card(tmp_path):
+    data = write_toy_set(tmp_path / "toy", train=2, val=2, side=64)
+    back = tiny.bundle(tmp_path / "back").folder
+    there = tiny.bundle(tmp_path / "there", direction="map2sat", kind="rgb", palette=None).folder
+    result = tmp_path / "result.json"
+    arguments = ["evaluate", "--model", str(there), "--data", str(data), "--cycle-model", str(back), "-q"]
+    assert main([*arguments, "--protocol", "reverse-native", "--json", str(result), "--on-card"]) == 0
+    (metrics,) = open_bundle(there).card.metrics
+    found = read_result(result).cycle
+    assert found is not None
+    assert metrics.figures["cycle.miou6"] == pytest.approx(found.figures["miou6"], abs=1e-4)
+
+
 def test_finished_pictures_have_no_card(tmp_path, capsys):
     assert main(["evaluate", "--predictions", str(tmp_path), "--data", str(tmp_path), "--on-card"]) == 2
     assert "no card" in capsys.readouterr().err

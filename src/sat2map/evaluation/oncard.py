@@ -26,7 +26,7 @@ def put_on_card(folder: Path, result: Result) -> None:
         protocol=result.protocol,
         split=f"{result.data} {result.split}",
         n=result.n,
-        figures=figures_of(result.scores) | calibration_of(result),
+        figures=figures_of(result.scores) | calibration_of(result) | cycle_of(result),
         command=f"sat2map evaluate --model {found.card.id} --data {result.data} --protocol {result.protocol}",
         baselines={scores.subject.label: figures_of(scores) for scores in result.baselines},
     )
@@ -45,3 +45,10 @@ def figures_of(scores: Scores) -> dict[str, float]:
 def calibration_of(result: Result) -> dict[str, float]:
     """The calibration error as a figure, if confidence was scored."""
     return {} if result.calibration is None else {"ece": round(result.calibration.expected_error, 4)}
+
+
+def cycle_of(result: Result) -> dict[str, float]:
+    """The headline figures of the way back, if it was gone."""
+    if result.cycle is None:
+        return {}
+    return {f"cycle.{name}": round(result.cycle.figures[name], 4) for name in ("miou6", "road_f1_3px")}
