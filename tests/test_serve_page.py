@@ -12,6 +12,7 @@ import pytest
 
 import geotiffs
 import tiny
+from sat2map.bundle import shipped
 from sat2map.images import decode_image, encode_png
 from serving import serving
 
@@ -257,6 +258,36 @@ def test_drawing_makes_the_picture_anew(tab):
     for key in ("Space", "ArrowDown", "ArrowDown", "Space"):
         tab.keyboard.press(key)
     assert pixel_under_pen(tab) == [202, 222, 174]
+
+
+def test_with_the_models_of_the_package_drawn_water_becomes_dark_water(browser):
+    models = {name: name for name in shipped()}
+    assert {"carto", "carto-reverse", "view-geo"} <= set(models)
+    with serving(models=models, limits={"patience": 300}) as server:
+        for tab in opened(browser, server):
+            tab.goto(f"{tab.address}#imagine")
+            box = tab.locator("#sketch").bounding_box()
+            tab.get_by_role("radio", name="water").click()
+            tab.mouse.move(box["x"] + 2, box["y"] + box["height"] / 2)
+            tab.mouse.down()
+            tab.mouse.move(box["x"] + box["width"] - 2, box["y"] + box["height"] / 2, steps=4)
+            tab.mouse.up()
+            until(
+                tab,
+                "document.getElementById('imagined-state').textContent.startsWith('Made by carto-reverse')",
+            )
+            bands = tab.evaluate("""() => {
+              const image = document.getElementById('imagined'), sheet = document.createElement('canvas');
+              sheet.width = sheet.height = 512;
+              const pen = sheet.getContext('2d', {willReadFrequently: true});
+              pen.drawImage(image, 0, 0);
+              const mean = (row) => {
+                const found = pen.getImageData(50, row, 412, 6).data.filter((_, n) => n % 4 < 3);
+                return found.reduce((sum, value) => sum + value, 0) / found.length;
+              };
+              return [mean(253), mean(80), mean(430)];
+            }""")
+            assert bands[0] < min(bands[1:]) - 8, "darker than the land on both sides"
 
 
 def pixel_under_pen(tab) -> list[int]:
