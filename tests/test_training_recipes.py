@@ -18,6 +18,7 @@ from safetensors.torch import load  # noqa: E402
 from sat2map import bundle  # noqa: E402
 from sat2map.errors import BadRecipe, NothingToResume, UnsuitableModel  # noqa: E402
 from sat2map.evaluation.sliced import sliced_distance  # noqa: E402
+from sat2map.runtime import OnnxTranslator  # noqa: E402
 from sat2map.training import checkpoint, development, export, graph, loop, setup  # noqa: E402
 from sat2map.training.adapt import start_from_bundle  # noqa: E402
 from sat2map.training.length import with_epochs  # noqa: E402
@@ -144,6 +145,23 @@ def test_painters_of_imagery_are_chosen_by_the_crowd_not_by_l1(toy, whole):
     assert np.abs(blurred.astype(int) - truth).mean() < np.abs(shuffled.astype(int) - truth).mean()
     assert sliced_distance(truth, shuffled) < sliced_distance(truth, blurred)
     assert development.score({"l1": 20.0, "swd": 50.0}) < development.score({"l1": 30.0, "swd": 40.0})
+
+
+def test_a_model_with_noise_has_variants_and_one_without_has_none(whole, tmp_path):
+    painter = bundle.open_bundle(
+        export.export_run(whole("carto-reverse"), tmp_path / "noisy", model_id="noisy")
+    )
+    street = np.random.default_rng(0).integers(0, 256, (1, 256, 256, 3), np.uint8)
+
+    def painted(variant: int) -> np.ndarray:
+        return OnnxTranslator(painter, variant=variant)(street, ("colour",)).colour
+
+    assert np.array_equal(painted(0), OnnxTranslator(painter)(street, ("colour",)).colour)
+    assert np.array_equal(painted(3), painted(3)), "the same number, the same picture"
+    assert len({painted(variant).tobytes() for variant in range(4)}) == 4
+    silent = bundle.open_bundle(export.export_run(whole("carto"), tmp_path / "silent", model_id="silent"))
+    with pytest.raises(UnsuitableModel, match="has no noise"):
+        OnnxTranslator(silent, variant=1)
 
 
 def test_a_palette_painter_is_told_how_to_go_the_other_way():

@@ -16,6 +16,8 @@ UInt8 = npt.NDArray[np.uint8]
 Field = Literal["colour", "index", "confidence", "probabilities"]
 
 FIELDS: tuple[Field, ...] = ("colour", "index", "confidence", "probabilities")
+NOISE_SIDE = 32  # positions of the stem after which the noise repeats
+NOISE = "noise_pattern"  # in graphs of models with noise: (1, channels, side, side), float32
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 THREADS = 2  # inside one call
 _ERRORS_ONLY = 3  # ONNX Runtime's log severity: its warnings are for the authors of graphs
@@ -47,14 +49,21 @@ class OnnxTranslator:
 
     The session is made at the first call. `threads` work inside one call, and several calls may run side by side. The
     default is a fixed number, so that work is divided, and sums are rounded, alike on machines of any size; None lets
-    ONNX Runtime use all cores. Raises MissingExtra for a `device` that the installed ONNX Runtime cannot use,
-    UnsuitableModel for one that is not given pictures.
+    ONNX Runtime use all cores. `variant` above 0 draws another fixed noise for a model that has some, and so another
+    answer to the same picture. Raises MissingExtra for a `device` that the installed ONNX Runtime cannot use,
+    UnsuitableModel for a model that is not given pictures, or for a variant of one without noise.
     """
 
     def __init__(
-        self, bundle: Bundle, threads: int | None = THREADS, device: Literal["cpu", "cuda"] = "cpu"
+        self,
+        bundle: Bundle,
+        threads: int | None = THREADS,
+        device: Literal["cpu", "cuda"] = "cpu",
+        *,
+        variant: int = 0,
     ) -> None:
         self._bundle, self._threads, self._device = bundle, threads, device
+        self._noise = _drawn(bundle.card, variant) if variant else None
         self._session: Any = None
         self._opening = threading.Lock()
 
@@ -108,6 +117,9 @@ class OnnxTranslator:
         options.inter_op_num_threads = 1
         # Waiting threads sleep: those that spin slow down the other calls, and everybody else on the machine.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if self._noise is not None:
+            self._kept = ort.OrtValue.ortvalue_from_numpy(self._noise)  # the session does not copy it
+            options.add_initializer(NOISE, self._kept)
         try:
             session = ort.InferenceSession(self._bundle.onnx, options, providers=[provider])
         except Exception as error:
@@ -121,6 +133,16 @@ class OnnxTranslator:
                 f"{self._bundle.onnx} takes {found}, not one uint8 image (N, H, W, C)", "Export it again"
             )
         return session
+
+
+def _drawn(card: ModelCard, variant: int) -> npt.NDArray[np.float32]:
+    """The noise of a variant: (1, channels, side, side) normal numbers, the same on every machine."""
+    channels = int(card.parameters.get("noise", 0))
+    if not channels:
+        raise UnsuitableModel(
+            f"the model {card.id!r} has no noise: it gives one answer to a picture", "Leave the variant out"
+        )
+    return np.random.default_rng(variant).standard_normal((1, channels, NOISE_SIDE, NOISE_SIDE), np.float32)
 
 
 def _brief(error: Exception) -> str:

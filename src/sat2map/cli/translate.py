@@ -57,6 +57,10 @@ def _products() -> tuple[str, ...]:
     type=click.IntRange(min=1),
     help="Cells computed at a time; one per core, at most 4, if not given.",
 )
+@click.option(
+    "--variant", type=click.IntRange(min=0), default=0, metavar="N",
+    help="Another answer to the same picture, for models with noise (carto-reverse).",
+)  # fmt: skip
 @scene_options
 @tile_options
 @click.option("--overwrite", is_flag=True, help="Replace outputs that are there.")
@@ -71,6 +75,7 @@ def translate(
     model: str,
     products: tuple[str, ...],
     kind: str | None,
+    variant: int,
     as_json: bool,
     quiet: bool,
     **options: Any,
@@ -101,12 +106,14 @@ def translate(
       sat2map translate ortho.tif map.pmtiles
       sat2map translate sentinel.tif map.tif --bidx 4,3,2 --scale 0,3000 --gsd 10
       sat2map translate tiles/ maps/ --model runs/mymodel
+      sat2map translate map.png imagery.png --model carto-reverse --variant 3
       sat2map translate 'https://host/{z}/{x}/{y}.jpg' map.tif --bbox 8.53,47.36,8.56,47.38 --dry-run
       sat2map translate 'https://host/wmts?key={env:KEY}' map.tif --layer ortho --bbox 8.53,47.36,8.56,47.38
     """
     from sat2map.bundle import find
     from sat2map.errors import FileMissing, SomeImagesFailed
     from sat2map.runtime import OnnxTranslator
+    from sat2map.storage import sha256
 
     start = time.perf_counter()
     if isinstance(source, Path) and not source.exists():
@@ -127,10 +134,11 @@ def translate(
             if fetched is None:
                 return
             source = fetched
-        translator = OnnxTranslator(bundle)
+        translator = OnnxTranslator(bundle, variant=variant)
         report = stack.enter_context(progress("translating", quiet=quiet))
         if target.output:
-            result = _scene(translator, bundle.onnx, source, target, products, options, quiet, report)
+            identity = sha256(bundle.onnx) + (f" variant {variant}" if variant else "")
+            result = _scene(translator, identity, source, target, products, options, quiet, report)
         else:
             result = _pictures(translator, source, target.path, products, options, quiet, report)
     if as_json:
@@ -157,7 +165,7 @@ def translate(
 
 def _scene(
     translator: Any,
-    graph: Path,
+    identity: str,
     source: Path,
     target: Destination,
     products: Sequence[str],
@@ -170,10 +178,9 @@ def _scene(
     from sat2map.scenes.job import SceneOptions
     from sat2map.scenes.pictures import FolderResult
     from sat2map.scenes.tiles.job import translate_to_tiles
-    from sat2map.storage import sha256
 
     wanted = SceneOptions(products=tuple(products), **{**options, "creation": dict(options["creation"])})
-    told: dict[str, Any] = {"checksum": sha256(graph), "on_progress": report, "on_notice": _notices(quiet)}
+    told: dict[str, Any] = {"checksum": identity, "on_progress": report, "on_notice": _notices(quiet)}
     if target.output == TILES:
         paths = translate_to_tiles(translator, source, target.path, target.kind, wanted, **told)
     else:

@@ -22,6 +22,7 @@ from sat2map.errors import NothingToResume, ParityFailed, UnsuitableModel
 from sat2map.evaluation.calibration import fit_temperature
 from sat2map.familiar import Familiar
 from sat2map.models import Generator, build_generator
+from sat2map.models.carto import Carto
 from sat2map.palette import Palette
 from sat2map.runtime import OnnxTranslator, Translator
 from sat2map.training import checkpoint, development, graph, setup
@@ -180,7 +181,10 @@ def export_run(
     stride, view = trained.network.stride, trained.recipe.view
     side = -(-_PARITY_SIDE // stride) * stride
     shape = (view.height, view.width) if view else (side, side)
-    model = graph.halve(graph.export(deployed, *shape, trained.recipe.inputs))
+    model = graph.export(deployed, *shape, trained.recipe.inputs)
+    if isinstance(trained.network, Carto) and trained.network.noise:
+        model = graph.named_noise(model, trained.network.pattern)
+    model = graph.halve(model)
     card = describe(trained, model_id, deployed.temperature, familiar_of(opened))
     with tempfile.TemporaryDirectory() as scratch:  # proven before it gets its name
         draft = bundle.write_bundle(Path(scratch) / model_id, card, model, _serialise(weights))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sat2map.models import paint
 from sat2map.palette import Palette
+from sat2map.runtime import NOISE
 
 
 class Deployed(nn.Module):
@@ -78,6 +79,25 @@ def export(network: Deployed, height: int, width: int, bands: int = 3) -> bytes:
     return out.getvalue()
 
 
+def named_noise(graph: bytes, pattern: Tensor) -> bytes:
+    """Give the fixed noise of a generator the name that `runtime` knows, so that another pattern can take its place."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load_from_string(graph)
+    shape, values = list(pattern.shape), pattern.detach().cpu().numpy()
+    found = [
+        tensor
+        for tensor in model.graph.initializer
+        if list(tensor.dims) == shape and np.array_equal(numpy_helper.to_array(tensor), values)
+    ]
+    assert len(found) == 1, "the pattern is in the graph once"
+    before, found[0].name = found[0].name, NOISE
+    for node in model.graph.node:
+        node.input[:] = [NOISE if name == before else name for name in node.input]
+    return bytes(model.SerializeToString())
+
+
 def halve(graph: bytes) -> bytes:
     """Store the float32 weights of a graph as float16, widened again when a session is made: half the file.
 
@@ -90,7 +110,7 @@ def halve(graph: bytes) -> bytes:
     casts = []
     for tensor in model.graph.initializer:
         values = numpy_helper.to_array(tensor)
-        if values.dtype == np.float32 and values.size >= 1024:
+        if values.dtype == np.float32 and values.size >= 1024 and tensor.name != NOISE:
             name = tensor.name
             tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), name + "_half"))
             casts.append(helper.make_node("Cast", [name + "_half"], [name], to=onnx.TensorProto.FLOAT))
