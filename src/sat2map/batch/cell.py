@@ -25,6 +25,7 @@ from sat2map.scenes.tiles.scene import cell_side
 from sat2map.scenes.translate import translate
 
 UInt8 = npt.NDArray[np.uint8]
+PLAIN = ".{}.plain-{}.tif"  # between blocks and COG: of the raster, by the thread
 KEPT_OPEN = 16  # scenes per worker, more only where one cell has more
 
 
@@ -120,7 +121,7 @@ class Worker:
             name: raster.Layer(name, {**tags, "SAT2MAP_PRODUCT": name}, colours if name == "classes" else ())
             for name in plan.products
         }
-        plain = {name: rasters / f".{names[name]}.plain-{threading.get_native_id()}.tif" for name in names}
+        plain = {name: rasters / PLAIN.format(names[name], threading.get_native_id()) for name in names}
         try:
             raster.write_plain(
                 plain, layers, place, [(Window(0, 0, *valid.shape), products, valid)], masked=True

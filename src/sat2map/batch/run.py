@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sat2map import storage
+from sat2map.batch.cell import PLAIN
 from sat2map.batch.engine import Engine
 from sat2map.batch.journal import STRIKES, Outcome, Standing, forget_damaged, read_standing, record
 from sat2map.batch.plan import RASTERS, PlannedCell, read_cells, read_plan
@@ -36,7 +37,7 @@ def run_plan(
         cells = read_cells(folder, plan)
         standing = read_standing(folder)
         forget_damaged(folder, standing, cells)
-        storage.sweep(storage.make_folder(folder / RASTERS), exclusive=True)
+        _tidy(folder)
         missing = standing.missing(cells, retry=retry)
         if shuffle is not None:
             random.Random(shuffle).shuffle(missing)
@@ -46,8 +47,17 @@ def run_plan(
                 _drive(folder, engine, missing, standing, len(cells), on_progress)
             finally:
                 engine.close()
+                _tidy(folder)
     _complain(standing)
     return standing
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what killed workers have left; while the plan is locked and no engine runs, nobody else writes there."""
+    rasters = storage.make_folder(folder / RASTERS)
+    storage.sweep(rasters, exclusive=True)
+    for path in rasters.glob(PLAIN.format("*", "*")):
+        path.unlink(missing_ok=True)
 
 
 def _drive(
