@@ -286,6 +286,22 @@ def test_a_watch_ends_when_nothing_is_left(reference, tmp_path, capsys, monkeypa
     assert said == [str(len(lines) - 2), str(len(lines) - 1), str(len(lines))]
 
 
+def test_the_last_attempt_decides_where_a_cell_stands(reference, tmp_path):
+    """A cell that was done, lost its files, and then died twice, is put aside until it is retried, and not also done."""
+    plan = read_plan(reference)
+    (cell, *_) = read_cells(reference, plan)
+    done, died = Outcome(cell.id, "done", {"a.tif": "0" * 64}), Outcome(cell.id, "died", why="killed")
+    for outcome in (done, died, died):
+        record(tmp_path, outcome)
+    standing = read_standing(tmp_path)
+    assert set(standing.quarantined) == {cell.id} and not standing.finished
+    assert not standing.missing([cell])
+    assert standing.missing([cell], retry=True) == [cell]
+    record(tmp_path, done)
+    standing = read_standing(tmp_path)
+    assert set(standing.finished) == {cell.id} and not standing.quarantined
+
+
 def test_a_torn_journal_line_is_no_cell_and_other_cells_than_planned_are_refused(reference, tmp_path):
     import shutil
 

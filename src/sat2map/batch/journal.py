@@ -33,11 +33,12 @@ class Standing:
     strikes: dict[str, list[Outcome]] = field(default_factory=dict)
 
     def add(self, outcome: Outcome) -> None:
-        """Count an attempt."""
+        """Count an attempt. One that fails after one that was done says that the earlier one's files were lost."""
         if outcome.state in ("done", "empty"):
             self.finished[outcome.cell] = outcome
             self.strikes.pop(outcome.cell, None)
         else:
+            self.finished.pop(outcome.cell, None)
             self.strikes.setdefault(outcome.cell, []).append(outcome)
 
     @property
