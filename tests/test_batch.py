@@ -287,7 +287,7 @@ def test_a_watch_ends_when_nothing_is_left(reference, tmp_path, capsys, monkeypa
 
 
 def test_the_last_attempt_decides_where_a_cell_stands(reference, tmp_path):
-    """A cell that was done, lost its files, and then died twice, is put aside until it is retried, and not also done."""
+    """A cell that was done, lost its files and died twice is put aside until it is retried, and not also done."""
     plan = read_plan(reference)
     (cell, *_) = read_cells(reference, plan)
     done, died = Outcome(cell.id, "done", {"a.tif": "0" * 64}), Outcome(cell.id, "died", why="killed")
