@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sat2map.data.augment import Light, Warp, draw_warp
+from sat2map.grid import reflect
 
 UInt8 = npt.NDArray[np.uint8]
 NO_CHANGE = Light()
@@ -47,7 +48,7 @@ class Batch(NamedTuple):
 
 
 class Geometry(NamedTuple):
-    """One sample's crop and symmetry: the same for every layer of a pair."""
+    """One sample's crop and symmetry: the same for every layer of a pair. A crop may reach beyond the picture."""
 
     row: int
     col: int
@@ -57,9 +58,11 @@ class Geometry(NamedTuple):
     warp: Warp | None = None  # instead of the crop, if any
 
     def apply(self, layer: UInt8) -> UInt8:
-        """Crop (a view) or warp (a copy) an (H, W[, C]) layer, then turn and mirror it."""
+        """Crop or warp an (H, W[, C]) layer, then turn and mirror it. Beyond its edges it is its mirror image."""
         if self.warp is None:
-            part = layer[self.row : self.row + self.side, self.col : self.col + self.side]
+            rows = reflect(np.arange(self.row, self.row + self.side), layer.shape[0])
+            cols = reflect(np.arange(self.col, self.col + self.side), layer.shape[1])
+            part = layer[rows[:, None], cols]
         else:
             part = self.warp.apply(layer)
         part = np.rot90(part, self.turns)
@@ -77,6 +80,7 @@ class BatchMaker:
         seed: int,
         batch: int,
         crop: int,
+        surround: int = 0,
         direction: str = "sat2map",
         palette: bool = False,
         mirror: bool = True,
@@ -87,7 +91,7 @@ class BatchMaker:
     ) -> None:
         """`numbers` are the pairs of `store` to draw from; see `training.recipe.DataPart` for the rest."""
         self.store, self.numbers = store, tuple(numbers)
-        self.seed, self.batch, self.crop = seed, batch, crop
+        self.seed, self.batch, self.crop, self.surround = seed, batch, crop, surround
         self.reverse, self.palette = direction == "map2sat", palette
         self.mirror, self.turns, self.load = mirror, turns, load
         self.light, self.scale = light, scale
@@ -121,8 +125,9 @@ class BatchMaker:
         return number, self.light.vary(where.apply(sat), random), where.apply(street), index
 
     def _geometry(self, random: np.random.Generator, height: int, width: int) -> Geometry:
-        row = int(random.integers(height - self.crop + 1))
-        col = int(random.integers(width - self.crop + 1))
+        free = 2 * self.surround - self.crop + 1
+        row = int(random.integers(height + free)) - self.surround
+        col = int(random.integers(width + free)) - self.surround
         turns = int(random.integers(4)) if self.turns else 0
         mirror = bool(random.integers(2)) if self.mirror else False
         return Geometry(row, col, self.crop, turns, mirror)

@@ -104,9 +104,10 @@ class Data:
         self, seen: int, store: PairStore, numbers: Sequence[int], seed: int, direction: str
     ) -> BatchMaker:
         part = self.recipe.data
-        finishing = part.finish is not None and seen >= part.finish.start * self.recipe.run.images
-        crop, batch = (
-            (part.finish.crop, part.finish.batch) if part.finish and finishing else (part.crop, part.batch)
+        end = part.finish
+        finishing = end is not None and seen >= end.start * self.recipe.run.images
+        crop, batch, surround = (
+            (end.crop, end.batch, end.surround) if end and finishing else (part.crop, part.batch, 0)
         )
         return BatchMaker(
             store,
@@ -114,6 +115,7 @@ class Data:
             seed=seed,
             batch=batch,
             crop=crop,
+            surround=surround,
             direction=direction,
             palette=self.palette is not None,
             mirror=part.mirror,
