@@ -9,6 +9,7 @@ import pytest
 import geotiffs
 import tiny
 from sat2map.bundle import Metrics, find
+from sat2map.cli.descriptions import work_lines
 from sat2map.cli.main import main
 from sat2map.images import write_image
 
@@ -68,6 +69,33 @@ def test_a_model_that_paints_colours(tmp_path, capsys):
     changes = {"kind": "rgb", "palette": None, "windowing": "blend", "receptive_radius": -1}
     text = shown(capsys, tiny.bundle(tmp_path / "b", cell=64, **changes).folder)
     assert "their whole window" in text and "limits" in text
+
+
+def test_a_model_of_views_has_no_classes_and_windows(tmp_path, capsys):
+    text = shown(capsys, "view-geo")
+    assert "256 x 256 px (128 m)" in text and "planes at 0, 4, 8, 16 m" in text and "75 degrees wide" in text
+    assert "classes" not in text and "windows" not in text and "bands" not in text
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        (
+            {"ground": {"route": "latent", "field": 75.0, "turned": False}},
+            ("north up", "a picture of 64 x 32 px, 75 degrees wide"),
+        ),
+        (
+            {"ground": {"route": "projected", "field": 360.0, "heights": [0.0]}},
+            ("planes at 0 m", "a panorama, the heading in its middle, the horizon at 50%"),
+        ),
+        ({"latent": 6, "cell": 32}, ("6 normal draws", "a picture of 32 x 32 px")),
+    ],
+)
+def test_what_a_model_of_pictures_takes_and_makes(facts, words):
+    ground = {"height": 32, "width": 64, "side": 128, "horizon": 0.5, "eye": 1.7} | facts.get("ground", {})
+    given = {"metres_per_pixel": 0.5, **facts, **({"ground": ground} if "ground" in facts else {})}
+    text = "\n".join(work_lines(given).values())
+    assert all(word in text for word in words), text
 
 
 def test_a_run_that_was_killed(run, capsys):

@@ -1,4 +1,4 @@
-"""Facts about scenes and vector files as lines for people: name -> text, or several lines of it."""
+"""Facts about scenes, vector files and models as lines for people: name -> text, or several lines of it."""
 
 import math
 from collections.abc import Sequence
@@ -58,6 +58,41 @@ def vector_lines(facts: dict[str, Any]) -> dict[str, Any]:
         "CRS": ", ".join(sorted({_short(layer["crs"]) for layer in facts["layers"]})) or "none",
         "layers": layers,
     }
+
+
+def work_lines(facts: dict[str, Any]) -> dict[str, Any]:
+    """Lines of a model's card about what it takes and what it makes of that: one picture, or windows of a map."""
+    ground = facts.get("ground")
+    if facts.get("latent"):  # classes and windows are a matter of maps
+        return {"input": f"{facts['latent']} normal draws", "output": _picture(facts["cell"], facts["cell"])}
+    if ground:
+        return _view_lines(ground, facts["metres_per_pixel"])
+    palette, radius = facts["palette"], facts["receptive_radius"]
+    classes = sorted(set(palette["classes"])) if palette else []
+    return {
+        "input": f"{facts['bands']} bands at about {facts['metres_per_pixel']:g} m per pixel",
+        "classes": ", ".join(palette["names"][number] for number in classes) if palette else "none",
+        "windows": f"{facts['windowing']}; cells of {facts['cell']} px, halo {facts['halo']} px, pixels depend on "
+        + (f"{radius} px around them" if radius >= 0 else "their whole window"),
+    }
+
+
+def _view_lines(ground: dict[str, Any], metres: float) -> dict[str, Any]:
+    """Lines of `card.Ground`."""
+    side, field = ground["side"], ground["field"]
+    given = f"a satellite crop of {side} x {side} px ({side * metres:g} m) around the standing point"
+    drawn = _picture(ground["height"], ground["width"])
+    drawn += ", a panorama, the heading in its middle" if field >= 360 else f", {field:g} degrees wide"
+    if ground["route"] == "projected":
+        given += f", projected onto planes at {', '.join(f'{height:g}' for height in ground['heights'])} m"
+        drawn += f", the horizon at {ground['horizon']:.0%} of its height, seen from {ground['eye']:g} m"
+    else:
+        given += ", the heading up" if ground["turned"] else ", north up"
+    return {"input": given, "output": drawn}
+
+
+def _picture(height: int, width: int) -> str:
+    return f"a picture of {width} x {height} px"
 
 
 def _layer(layer: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sat2map.cli.descriptions import scene_lines, vector_lines
+from sat2map.cli.descriptions import scene_lines, vector_lines, work_lines
 
 RECIPE, LOG = "recipe.yaml", "log.jsonl"
 
@@ -140,8 +140,7 @@ def _show(facts: dict[str, Any]) -> None:
 
 
 def _model_lines(facts: dict[str, Any]) -> dict[str, Any]:
-    palette, training = facts["palette"], facts["training"]
-    classes = sorted(set(palette["classes"])) if palette else []
+    training = facts["training"]
     figures = []
     for metrics in facts["metrics"]:
         columns = {"model": metrics["figures"], **metrics["baselines"]}
@@ -149,23 +148,13 @@ def _model_lines(facts: dict[str, Any]) -> dict[str, Any]:
         for name in metrics["figures"]:
             values = (f"{title} {column[name]:.4g}" for title, column in columns.items() if name in column)
             figures.append(f"  {name}: {', '.join(values)}")
-    radius = facts["receptive_radius"]
     return {
         "is": f"model {facts['id']}: {facts['title']}",
         "path": facts["path"],
         "bytes": facts["bytes"],
         "task": f"{facts['direction']}, {facts['kind']}",
         "network": f"{facts['architecture']}, {facts['parameter_count'] / 1e6:.2f} million parameters",
-        "input": f"{facts['latent']} normal draws"
-        if facts.get("latent")
-        else f"{facts['bands']} bands at about {facts['metres_per_pixel']:g} m per pixel",
-        "classes": ", ".join(palette["names"][number] for number in classes) if palette else "none",
-        "windows": f"{facts['windowing']}; cells of {facts['cell']} px, halo {facts['halo']} px, "
-        + (
-            f"pixels depend on {radius} px around them"
-            if radius >= 0
-            else "pixels depend on their whole window"
-        ),
+        **work_lines(facts),
         "training": f"{training['data']}, {training['pairs']:,} pairs, {training['images_seen']:,} images seen in "
         f"{training['hours']:.1f} hours",
         "data licence": training["licence"],
