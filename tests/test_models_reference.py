@@ -5,12 +5,16 @@ size: the first is what a user sees, the second says that the formulas are the s
 
 Each network is built a second time from the words of its paper's appendix, as plain lists of layers. Where
 SAT2MAP_REFERENCE_NETWORKS names a copy of the authors' `models/networks.py` (junyanz/pytorch-CycleGAN-and-pix2pix),
-its classes are compared as well.
+its classes are compared as well; and where their `pix2pix_model.py` lies beside it, so are weights after some steps of
+training, theirs and ours.
 """
 
 import importlib.util
 import os
+import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,8 +24,12 @@ torch = pytest.importorskip("torch", reason="training needs the [train] extra")
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
+from sat2map.data.batches import Batch  # noqa: E402
 from sat2map.models import build_discriminator, build_generator  # noqa: E402
 from sat2map.models.norms import initialise_normal  # noqa: E402
+from sat2map.training.pix2pix import Objective, Pix2Pix  # noqa: E402
+from sat2map.training.recipe import load_recipe, override  # noqa: E402
+from sat2map.training.systems import build_players  # noqa: E402
 
 WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d)
 
@@ -242,3 +250,75 @@ def test_our_network_is_the_authors_own(name, kind, arguments):
             part.inplace = False
     assert millions(theirs) == PAPERS[name][1]
     compare(name, theirs, (1, INPUTS[name][1], 256, 256))
+
+
+# -- a step of training -------------------------------------------------------------------------------------------
+
+THEIR_OPTIONS = {
+    "isTrain": True, "checkpoints_dir": ".", "name": "unused", "preprocess": "none", "direction": "AtoB",
+    "gpu_ids": [], "device": torch.device("cpu"), "input_nc": 3, "output_nc": 3, "ngf": 64, "ndf": 64,
+    "netG": "unet_256", "netD": "basic", "n_layers_D": 3, "norm": "batch", "no_dropout": True, "init_type": "normal",
+    "init_gain": 0.02, "gan_mode": "vanilla", "pool_size": 0, "lambda_L1": 100.0, "lr": 2e-4, "beta1": 0.5,
+}  # fmt: skip
+
+
+@pytest.fixture
+def their_model(monkeypatch) -> Any:
+    """The authors' Pix2PixModel as their own defaults make it (they print what they initialise)."""
+    networks = os.environ.get("SAT2MAP_REFERENCE_NETWORKS")
+    if not networks or not Path(networks).with_name("pix2pix_model.py").is_file():
+        pytest.skip("SAT2MAP_REFERENCE_NETWORKS names no file with the authors' pix2pix_model.py beside it")
+    monkeypatch.syspath_prepend(str(Path(networks).parents[1]))
+    yield importlib.import_module("models.pix2pix_model").Pix2PixModel(SimpleNamespace(**THEIR_OPTIONS))
+    for name in [name for name in sys.modules if name.split(".")[0] in {"models", "util"}]:
+        del sys.modules[name]
+
+
+def test_our_training_step_is_the_authors_own(their_model):
+    """From the same weights on the same pictures: equal losses in three steps, equal gradients in the first.
+
+    Later weights are no measure: Adam's first step is a sign, and rounding decides that of a gradient of nearly
+    nothing. In float64, because norms over the four pixels of the innermost grid make much of rounding. Without
+    dropout, because its draws follow the memory layout, which is not theirs.
+    """
+    settings = ["generator.parameters.norm=batch", "generator.parameters.dropout=0.0"]
+    recipe = override(load_recipe("pix2pix-paper"), settings)
+    players = build_players(recipe)
+    ours = Pix2Pix(players, Objective(recipe.objective), torch.float32)
+    generator: Any = players["generator"].network
+    judge: Any = players["discriminator"].network
+    copy([*unet_down(generator), *unet_up(generator)], weighted(their_model.netG))
+    copy(patch_layers(judge), weighted(their_model.netD))
+    for network in (generator, judge, their_model.netG, their_model.netD, their_model.criterionGAN):
+        network.double()
+    for n in range(3):
+        random = torch.Generator().manual_seed(n)
+        source, target = (torch.rand(1, 3, 256, 256, generator=random).double() * 2 - 1 for _ in range(2))
+        terms = ours.step(Batch(source, target, None, (0,)), n, recipe.run.images).terms
+        their_model.set_input({"A": source, "B": target, "A_paths": "", "B_paths": ""})
+        their_model.optimize_parameters()
+        theirs = {name: float(getattr(their_model, f"loss_{name}").detach()) for name in their_model.loss_names}
+        expected = {
+            "l1": theirs["G_L1"],
+            "adversarial": theirs["G_GAN"],
+            "d": (theirs["D_real"] + theirs["D_fake"]) / 2,
+        }
+        assert {name: terms[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+        if n == 0:
+            compare_moments([*unet_down(generator), *unet_up(generator)], players["generator"], their_model.netG,
+                            their_model.optimizer_G)  # fmt: skip
+            compare_moments(patch_layers(judge), players["discriminator"], their_model.netD, their_model.optimizer_D)
+
+
+def compare_moments(layers: Sequence[nn.Module], player: Any, network: nn.Module, optimiser: Any) -> None:
+    """After one step the first moments of Adam are half of the gradients."""
+    ours = player.optimiser.parts["adam"].state
+    mine = [layer for layer in layers if isinstance(layer, WEIGHTED)]
+    compared = 0
+    for one, other in zip(mine, weighted(network), strict=True):
+        for a, b in zip(one.parameters(), other.parameters(), strict=True):
+            found, expected = ours[a]["exp_avg"], optimiser.state[b]["exp_avg"]
+            assert expected.norm() > 0
+            assert (found - expected).norm() <= 1e-4 * expected.norm(), tuple(a.shape)
+            compared += a.numel()
+    assert compared == sum(weight.numel() for weight in network.parameters())
