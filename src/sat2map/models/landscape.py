@@ -1,9 +1,9 @@
-"""Landscapes from a latent, our networks: residual blocks without statistics over pictures, painted in squares.
+"""Landscapes from a latent, our networks: residual blocks without statistics over pictures, enlarged smoothly.
 
-As in `carto`, no layer works at full resolution: the last grid has a quarter of the picture's side, and each of its
-positions paints 4×4 px, so that a CPU can train it. Blocks are pre-norm residual ones whose second convolution begins
-at zero; R3GAN (Huang et al. 2024) shows that such plain blocks suffice where the game is relativistic and both slopes
-are bounded. The discriminator has no norm at all, since a norm would change what its slope means.
+Most layers work on grids of a quarter of the picture's side or less, so that a CPU can train them; the last two
+doublings are narrow. Whatever is enlarged is smoothed at once (`Up`): squares filled by weights of their own stay
+visible as squares, and a discriminator that is shown photos does not take them away (docs/LOG.md, 2026-11-20). Blocks
+are pre-norm residual ones whose second convolution begins at zero, as plain as those of R3GAN (Huang et al. 2024).
 """
 
 from collections.abc import Sequence
@@ -13,34 +13,33 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sat2map.models.dcgan import SLOPE, SMALLEST, doublings
-from sat2map.models.layers import ResBlock
+from sat2map.models.layers import ResBlock, Up
+from sat2map.models.norms import Norm, normalisation
 
-FOLD = 4  # px per side of the squares that one position paints or sees
+FOLD = 4  # px per side of the squares that one position of the discriminator sees, and of the last grid with blocks
 
 
 class LandscapeGenerator(nn.Module):
-    """`widths[i]` channels at 4·2^i positions a side; the last grid has a quarter of the picture's side.
+    """`widths[i]` channels at 4·2^i positions a side, up to a quarter of the picture's side.
 
-    Each of its positions gives one colour, which is enlarged smoothly, and 4×4 px of detail on top, which begins as
-    nothing: pictures are blurred first, and never made of squares.
+    `head` channels at half the side, half as many at the whole.
     """
 
     def __init__(
-        self, latent: int = 64, side: int = 128, widths: Sequence[int] = (256, 192, 128, 96), head: int = 128
+        self, latent: int = 64, side: int = 128, widths: Sequence[int] = (256, 192, 128, 96), head: int = 32
     ) -> None:
         super().__init__()
         _check(side, widths)
-        if latent < 1 or head < 1:
-            raise ValueError(f"latent {latent} and head {head} must be at least 1")
+        if latent < 1 or head < 2:
+            raise ValueError(f"latent {latent} must be at least 1, head {head} at least 2")
         self.latent, self.side = latent, side
         self.stem = nn.Linear(latent, widths[0] * SMALLEST**2)
         self.blocks = nn.ModuleList(ResBlock(width) for width in widths)
-        self.widen = nn.ModuleList(nn.Conv2d(widths[n], widths[n + 1], 1) for n in range(len(widths) - 1))
-        self.head_hidden = nn.Conv2d(widths[-1], head, 3, padding=1)
-        self.colour = nn.Conv2d(head, 3, 1)
-        self.head = nn.Conv2d(head, 3 * FOLD**2, 1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        self.up = nn.ModuleList(Up(widths[n], widths[n + 1], smooth=True) for n in range(len(widths) - 1))
+        self.to_half = Up(widths[-1], head, smooth=True)
+        self.refine = nn.Conv2d(head, head, 3, padding=1)
+        self.to_whole = Up(head, head // 2, smooth=True)
+        self.colour = nn.Conv2d(head // 2, 3, 3, padding=1)
 
     def forward(self, latent: Tensor) -> Tensor:
         """(N, latent) -> (N, 3, side, side) in [-1, 1]."""
@@ -48,27 +47,37 @@ class LandscapeGenerator(nn.Module):
         latent = latent * torch.rsqrt(latent.square().mean(1, keepdim=True) + 1e-6)
         x = self.stem(latent).reshape(latent.shape[0], -1, SMALLEST, SMALLEST)
         for n, block in enumerate(self.blocks):
-            if n:
-                x = F.interpolate(self.widen[n - 1](x), scale_factor=2.0, mode="nearest")
-            x = block(x)
-        x = F.silu(self.head_hidden(F.silu(x)))
-        smooth = F.interpolate(self.colour(x), scale_factor=float(FOLD), mode="bilinear", align_corners=False)
-        return torch.tanh(smooth + F.pixel_shuffle(self.head(x), FOLD))
+            x = block(self.up[n - 1](x) if n else x)
+        x = self.to_half(x)
+        x = x + F.silu(self.refine(x))
+        return torch.tanh(self.colour(F.silu(self.to_whole(x))))
 
 
 class LandscapeDiscriminator(nn.Module):
-    """One score per picture; `widths[i]` channels at a quarter of the side, an eighth …, down to 4 × 4."""
+    """One score per picture; `widths[i]` channels at a quarter of the side, an eighth …, down to 4 × 4.
 
-    def __init__(self, inputs: int = 3, side: int = 128, widths: Sequence[int] = (64, 96, 128, 192)) -> None:
+    `norm` follows every convolution but the first and the score. Without one, its slope means what penalties on it
+    take it for; with batch norm, it sees differences that are weak beside the level of its pictures (`folded.py`).
+    """
+
+    def __init__(
+        self,
+        inputs: int = 3,
+        side: int = 128,
+        widths: Sequence[int] = (64, 96, 128, 192),
+        norm: Norm = "none",
+    ) -> None:
         super().__init__()
         _check(side, widths)
         self.side = side
         self.stem = _drawn(nn.Conv2d(inputs * FOLD**2, widths[0], 3, padding=1))
         self.stages = nn.ModuleList(
-            _drawn(nn.Conv2d(widths[n], widths[n], 3, padding=1)) for n in range(len(widths))
+            nn.Sequential(_drawn(nn.Conv2d(wide, wide, 3, padding=1)), normalisation(norm, wide))
+            for wide in widths
         )
         self.down = nn.ModuleList(
-            _drawn(nn.Conv2d(widths[n], widths[n + 1], 1)) for n in range(len(widths) - 1)
+            nn.Sequential(_drawn(nn.Conv2d(widths[n], widths[n + 1], 1)), normalisation(norm, widths[n + 1]))
+            for n in range(len(widths) - 1)
         )
         self.head = nn.Conv2d(widths[-1], 1, SMALLEST)
 
