@@ -134,6 +134,9 @@ def test_an_area_of_interest_leaves_cells_out_and_changes_none(sources, referenc
     )
     few, all_ = (read_cells(f, read_plan(f)) for f in (folder, reference))
     assert 0 < len(few) < len(all_) and set(few) < set(all_)
+    with pytest.raises(BadPlan, match="no source has a pixel"):
+        regions.plan(sources, tmp_path / "far", bbox=(1, 2, 3, 4), model=str(reference.parent / "model"))
+    assert not (tmp_path / "far").exists()
 
 
 def test_a_batch_that_is_done_computes_nothing_and_a_damaged_cell_is_computed_again(reference, tmp_path):

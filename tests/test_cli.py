@@ -164,6 +164,19 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     process.wait(timeout=60)
 
 
+@pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="no device that is always full")
+def test_an_output_on_a_full_disk_is_no_fault_of_ours() -> None:
+    with pathlib.Path("/dev/full").open("w") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "sat2map", "--version"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )  # fmt: skip
+    assert process.returncode == 1
+    assert process.stderr.startswith("error: cannot write to standard output: No space left on device. Check")
+    assert process.stderr.count("\n") == 1
+
+
 def test_completion_lists_the_verbs() -> None:
     environment = {"_SAT2MAP_COMPLETE": "bash_complete", "COMP_WORDS": "sat2map e", "COMP_CWORD": "1"}
     shown = CliRunner().invoke(cli, env=environment, prog_name="sat2map").output

@@ -69,6 +69,8 @@ def test_zooms_are_those_that_were_asked_for(world):
     ("arguments", "says"),
     [
         (["photo.png", "map.pmtiles"], "georeferenced"),
+        (["photo.png", "map.tif"], "ordinary picture"),
+        (["model", "maps.png"], "name a folder"),
         (["photo.png", "map.png", "--zoom", "3"], "--zoom"),
         (["photo.png", "map.png", "--preview"], "--preview"),
         (["plain.tif", "map.png", "--gsd", "1"], "--gsd"),
@@ -90,6 +92,27 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_left(world, capsys, argum
     assert run(*arguments) == 2
     assert says in capsys.readouterr().err
     assert sorted(str(path) for path in world.rglob("*")) == before
+
+
+def test_a_broken_file_is_named_as_that_whatever_it_is_called(world, capsys):
+    (world / "empty.tif").touch()
+    assert run("empty.tif", "map.tif") == 1
+    assert "empty.tif is no PNG, JPEG, WebP or TIFF image: it is empty" in capsys.readouterr().err
+    assert run("scene.tif", "map.gif") == 1
+    assert ".pmtiles" in capsys.readouterr().err
+
+
+def test_scenes_in_a_folder_of_pictures_are_told_of(world, capsys):
+    (world / "photos").mkdir()
+    for name in ("scene.tif", "photo.png", "plain.tif"):
+        (world / name).rename(world / "photos" / name)
+    assert main(["translate", "photos", "maps", "--model", "model"]) == 0
+    assert "1 of the images are GeoTIFFs" in capsys.readouterr().err
+
+
+def test_the_page_is_among_what_was_written(world, capsys):
+    assert main(["translate", "scene.tif", "map.tif", "--model", "model", "--preview"]) == 0
+    assert capsys.readouterr().out.split() == ["map.tif", "map_preview.html"]
 
 
 def test_a_folder_of_pictures_is_still_a_folder_of_pictures(world):

@@ -160,6 +160,7 @@ def test_wrong_use_writes_nothing(
     wrong: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["imagine", str(tmp_path / "out"), *wrong]) == 2
+    assert main(["imagine", str(tmp_path / "town.png")]) == 2 and "name a folder" in capsys.readouterr().err
     assert files(tmp_path) == {}
 
 

@@ -10,6 +10,7 @@ import tiny
 from sat2map.cli.main import main
 from sat2map.errors import CorruptImage, FileMissing, OutputExists, UnsupportedFormat
 from sat2map.images import read_image, write_image
+from sat2map.scenes import pictures
 from sat2map.scenes.pictures import (
     images_in,
     output_paths,
@@ -151,6 +152,15 @@ def test_broken_images_do_not_stop_the_others_and_are_named(model, photos, tmp_p
     assert "aa.png" in error and "bb.jpg" in error and "2 of the images" in error
     assert {p.name for p in (tmp_path / "maps").iterdir()} == {"a.png", "b.png", "c.png"}
     assert contents(photos) == before
+
+
+def test_notices_of_a_large_folder_are_summed_up(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "warn", lambda card, source, name, tell: tell(name))
+    for number in range(4):
+        write_image(photos / f"d{number}.png", noise(30, 40), overwrite=False)
+    told = []
+    translate_folder(fakes.FakeTranslator(), photos, tmp_path / "maps", on_notice=told.append)
+    assert told == ["a.png", "b.jpg", "c.webp", "so are 4 more of the 7 images"]
 
 
 def test_the_errors_of_a_folder_are_typed(photos, tmp_path):

@@ -8,12 +8,13 @@ import pytest
 
 import fakes
 import tiny
+from sat2map.bundle import find
 from sat2map.errors import UnsuitableModel, WrongBands
 from sat2map.grid import Block, CellGrid, align_up
 from sat2map.runtime import OnnxTranslator
 from sat2map.scenes.blend import taper
 from sat2map.scenes.pictures import Canvas, Picture, translate_image
-from sat2map.scenes.translate import PRODUCTS, read_reflected, translate
+from sat2map.scenes.translate import PRODUCTS, check, read_reflected, translate
 
 HEIGHT, WIDTH, CELL = 301, 267, 64
 
@@ -159,6 +160,11 @@ def test_wrong_bands_are_refused_before_any_work(image):
     with pytest.raises(WrongBands, match="2 bands"):
         translate_image(translator, image[..., :2])
     assert not translator.shapes
+
+
+def test_models_of_the_view_from_the_ground_make_no_maps():
+    with pytest.raises(UnsuitableModel, match="sat2map view"):
+        check(find("view-geo").card, 3, ("colour",))
 
 
 def test_a_failure_in_a_worker_stops_the_scene(image):

@@ -139,6 +139,7 @@ def test_flatgeobuf_is_one_file_per_layer(tmp_path) -> None:
     assert {path.name for path in summary.paths} == {f"town_{name}.fgb" for name in DEFAULT}
     assert len(features(tmp_path / "town_buildings.fgb")) == 4
     assert pyogrio.read_info(tmp_path / "town_roads.fgb")["crs"] == UTM
+    assert [str(name) for name, _ in pyogrio.list_layers(tmp_path / "town_roads.fgb")] == ["town_roads"]
     one = vectorize(source(), out, VectorOptions(layers=("water",)))
     assert one.paths == [out] and len(features(out)) == 1
 
@@ -256,6 +257,18 @@ def test_the_command_reads_maps_in_colours_and_class_pictures(tmp_path, monkeypa
     assert "--overwrite" in capsys.readouterr().err
     assert main(["vectorize", "map.png", "b.gpkg", "--layers", "streets"]) == 2
     assert main(["vectorize", "missing.tif", "b.gpkg"]) == 2
+    assert main(["vectorize", "map.png", "b.gpkg", "--confidence", "map.png"]) == 2
+    assert "percentages are grey" in capsys.readouterr().err and not pathlib.Path("b.gpkg").exists()
+
+
+def test_what_is_no_map_is_announced(tmp_path, monkeypatch, capsys) -> None:
+    from sat2map.images import write_image
+
+    monkeypatch.chdir(tmp_path)
+    noise = np.random.default_rng(0).integers(0, 120, (80, 80, 3), np.uint8)
+    write_image(pathlib.Path("photo.png"), noise, overwrite=False)
+    assert main(["vectorize", "photo.png", "a.gpkg"]) == 0
+    assert "does not look like a map: 100% of its pixels" in capsys.readouterr().err
 
 
 def test_the_command_reads_georeferenced_classes(tmp_path, capsys) -> None:
@@ -282,6 +295,11 @@ def test_the_command_reads_georeferenced_classes(tmp_path, capsys) -> None:
         dataset.write(classes.astype(np.uint16), 1)
     assert main(["vectorize", str(tmp_path / "wide.tif"), str(tmp_path / "b.gpkg")]) == 1 + 1
     assert "uint16" in capsys.readouterr().err
+    with rasterio.open(tmp_path / "percent.tif", "w", transform=Transform(*PLACE), **grid) as dataset:
+        dataset.write(np.full((200, 240), 70, np.uint8), 1)
+    assert main(["vectorize", str(tmp_path / "percent.tif"), str(tmp_path / "b.gpkg")]) == 2
+    assert "holds the number 70; classes are 0 to 6" in capsys.readouterr().err
+    assert not (tmp_path / "b.gpkg").exists()
 
 
 def test_without_the_extra_the_command_says_what_to_install(tmp_path, monkeypatch, capsys) -> None:

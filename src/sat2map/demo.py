@@ -54,7 +54,7 @@ def page(card: ModelCard, products: Mapping[str, UInt8], pictures: Mapping[str, 
     """Return the HTML page. `products` as `translate_image` gives them, `pictures` file name -> PNG."""
     height, width = products["classes"].shape
     values = {
-        "title": f"sat2map: {card.title}",
+        "title": card.title,
         "subtitle": SUBTITLE,
         "version": __version__,
         "mean_confidence": f"{products['confidence'].mean():.0f}",

@@ -29,6 +29,7 @@ Progress = Callable[[int, int, str], None]
 HERE = Path(__file__).parent
 PAGE, FIGURES, SHEET = "index.html", "tour.json", "sheet.jpg"
 SMALL, ACROSS = 200, 2  # px of a picture on the sheet, towns beside one another
+LABELS = {"miou6": "mIoU6", "road_f1_3px": "road F1 within 3 px", "iou_building": "IoU of buildings"}
 ALIKE = 0.35  # by which metres per pixel of towns and models may differ
 
 
@@ -151,7 +152,7 @@ def sheet(strips: Sequence[Sequence[UInt8]]) -> UInt8:
 def _section(name: str, stop: Stop) -> str:
     """One town as a row of three pictures."""
     given = json.dumps(msgspec.to_builtins(stop.town))[1:-1].replace('"', "")
-    said = ", ".join(f"{key.replace('_', ' ')} {value:.2f}" for key, value in stop.figures.items())
+    said = ", ".join(f"{LABELS[key]} {value:.2f}" for key, value in stop.figures.items())
     height, width = stop.street.shape[:2]
     figures = "\n".join(
         f'<figure><a href="{file}"><img src="{file}" width="{width}" height="{height}" loading="lazy" '

@@ -84,7 +84,7 @@ def told(plan: Plan, rates: Rates | None = None) -> str:
     parts = [f"{plan.megapixels:,.1f} million px"]
     if plan.model.id == MEASURED or rates:
         cost = cost_of_plan(plan.megapixels, rates or RATES)
-        parts.append(f"about {_hours(cost.core_hours)} of a processor like that of docs/scale.md")
+        parts.append(f"{_hours(cost.core_hours)} of a processor like that of docs/scale.md")
         parts.append(f"{_bytes(cost.gigabytes)} of rasters")
     tiles, seconds = requests_of(plan)
     if tiles:
@@ -94,11 +94,11 @@ def told(plan: Plan, rates: Rates | None = None) -> str:
 
 def _hours(hours: float) -> str:
     if hours < 1:
-        return f"{hours * 60:.1f} core minutes"
+        return f"{hours * 60:.1f} core minutes" if hours * 60 >= 0.1 else "less than 0.1 core minutes"
     return f"{hours:,.1f} core hours" if hours < 20_000 else f"{hours / 8766:,.1f} core years"
 
 
 def _bytes(gigabytes: float) -> str:
     if gigabytes < 1:
-        return f"{gigabytes * 1000:.0f} MB"
+        return f"{gigabytes * 1000:.0f} MB" if gigabytes >= 0.001 else "less than 1 MB"
     return f"{gigabytes:,.1f} GB" if gigabytes < 10_000 else f"{gigabytes / 1000:,.0f} TB"

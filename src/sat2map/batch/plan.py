@@ -6,6 +6,7 @@ that was named first is shown wherever it has a pixel (`batch.mosaic`).
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -107,21 +108,22 @@ def make_plan(
     """
     header = folder / HEADER
     storage.refuse_existing(header, overwrite=overwrite)
-    storage.make_folder(folder)
+    cells = cells_of(plan, on_progress)
+    first = next(cells, None)
+    if first is None:  # found out before there is a folder
+        raise BadPlan(
+            "no source has a pixel in the area", "Check --bbox and where the sources lie (sat2map info)"
+        )
     digest, count, megapixels = hashlib.sha256(), 0, 0.0
     encoder = msgspec.json.Encoder()
     # The header comes last and names the cells' checksum: after a kill in between the two do not match.
     with storage.replacing(folder / CELLS, overwrite=True) as temporary, temporary.open("wb") as out:
-        for cell in cells_of(plan, on_progress):
+        for cell in chain([first], cells):
             line = encoder.encode(cell) + b"\n"
             digest.update(line)
             out.write(line)
             count += 1
             megapixels += cell.cost
-        if not count:
-            raise BadPlan(
-                "no source has a pixel in the area", "Check --bbox and where the sources lie (sat2map info)"
-            )
     done = msgspec.structs.replace(
         plan, cells=count, megapixels=round(megapixels, 3), checksum=digest.hexdigest()
     )

@@ -150,10 +150,15 @@ def plan(sources: tuple[Path | str, ...], plan: Path, overwrite: bool, quiet: bo
         made = plan_batch(sources, plan, _options(wanted), overwrite=overwrite, on_progress=report)
     if not quiet:
         click.echo(
-            f"{plan}: {made.cells:,} cells of {made.side} px, {made.grid.label}, {len(made.sources):,} sources, "
+            f"{plan}: {_counted(made.cells, 'cell')} of {made.side} px, {made.grid.label}, "
+            f"{_counted(len(made.sources), 'source')}, "
             f"checksum {made.checksum[:16]}"
         )
         click.echo(told(made))
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" + "s" * (number != 1)
 
 
 def _options(wanted: dict[str, Any]) -> "PlanOptions":
@@ -220,7 +225,7 @@ def run(plan: Path, engine: str, workers: int | None, address: str | None, gpus:
         standing = run_plan(plan, make_engine, shuffle=shuffle, retry=retry, on_progress=report)
     if not quiet:
         empty = sum(outcome.state == "empty" for outcome in standing.finished.values())
-        click.echo(f"{plan}: {len(standing.finished):,} cells done, {empty:,} of them empty")
+        click.echo(f"{plan}: {_counted(len(standing.finished), 'cell')} done, {empty:,} of them empty")
 
 
 @batch.command(short_help="Say how far a plan is.")

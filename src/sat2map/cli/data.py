@@ -1,7 +1,7 @@
 """`sat2map data`: get, import and check paired sets."""
 
 import dataclasses
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -58,11 +58,17 @@ def get(
     with progress(f"getting {name}", quiet=quiet) as bar:
         got = fetch(known, folder, archive=archive, progress=bar)
     if not quiet:
-        pairs = ", ".join(f"{count} {split}" for split, count in got.pairs.items())
-        click.echo(f"{folder}: {pairs} pairs")
+        click.echo(f"{folder}: {_counted(got.pairs)}")
         click.echo(
             f"SHA-256 of the archive: {got.sha256}{'' if known.sha256 else ' (nothing to compare with)'}"
         )
+
+
+def _counted(splits: Mapping[str, int]) -> str:
+    """Say how many pairs there are; without a split there is but one heap, `all`."""
+    if list(splits) == ["all"]:
+        return f"{splits['all']:,} pairs"
+    return ", ".join(f"{count:,} {split}" for split, count in splits.items()) + " pairs"
 
 
 @data.command("import", short_help="Take over pairs that are here already.")
@@ -124,11 +130,12 @@ def import_(
     """
     from sat2map.data import imports
     from sat2map.data.pairs import PairedSet
-    from sat2map.storage import refuse_existing
+    from sat2map.errors import OutputExists
 
     if place_share and val_share:
         raise click.UsageError("--split-by-place and --val-share exclude each other: there is one split")
-    refuse_existing(out, overwrite=False)
+    if out.exists():
+        raise OutputExists(f"{out} already exists", "Give another name, or remove it first")
     pairs = imports.find_source(source, sat_side, street)
     pairs = PairedSet(pairs.folder, pairs, licence or pairs.licence, attribution or pairs.attribution)
     share = place_share or val_share
@@ -142,9 +149,7 @@ def import_(
             pairs, out, copy=not reference, progress=lambda done, total: bar(done, total, "")
         )
     if not quiet:
-        click.echo(
-            f"{out}: " + ", ".join(f"{count} {split}" for split, count in made.splits.items()) + " pairs"
-        )
+        click.echo(f"{out}: {_counted(made.splits)}")
 
 
 @data.command(short_help="Look for faults in a paired set.")
@@ -209,12 +214,14 @@ def check(
     if report:
         write_page(report, found, pairs, unfit, overwrite=overwrite)
     if not quiet:
-        click.echo(f"{folder}: {len(pairs)} pairs, {json.dumps(found.splits)}")
+        click.echo(f"{folder}: {_counted(found.splits)}")
         for kind, (severity, count) in found.summary().items():
             click.echo(f"{severity}: {kind}: {count}")
         click.echo(f"better left out of training: {len(unfit)} pairs")
         for output in (json_file, report, quarantine):
             if output:
                 click.echo(f"{output}: written")
+        if found.summary() and not (json_file or report):
+            click.echo("which pairs these are: --report FILE.html, or --json FILE")
     if found.faults:
         ctx.exit(1)

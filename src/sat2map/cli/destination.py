@@ -24,6 +24,7 @@ def destination(ctx: click.Context, source: Path | str, out: str | None, kind: s
 
     Raises UsageError where they contradict each other.
     """
+    from sat2map.images import image_size
     from sat2map.scenes.raster.header import is_tiff
 
     is_folder = isinstance(source, Path) and source.is_dir()
@@ -37,6 +38,8 @@ def destination(ctx: click.Context, source: Path | str, out: str | None, kind: s
             )
         return Destination(source.with_name(f"{source.stem}_map.tif"), TIF)
     path = Path(out)
+    if is_folder:
+        refuse_file_name(ctx, path, "IN is a folder, and so is what is made of it")
     by_name = SUFFIXES.get(path.suffix.lower())
     if by_name is None and not is_folder and (out.endswith(("/", os.sep)) or path.is_dir()):
         by_name = "xyz"
@@ -44,12 +47,31 @@ def destination(ctx: click.Context, source: Path | str, out: str | None, kind: s
     if kind is not None and not is_scene and not (by_name is None and is_folder):
         if kind != "tif":
             raise click.UsageError(f"{out} would be tiles, for which IN must be a georeferenced TIFF.", ctx)
-        kind = None
+        assert isinstance(source, Path), "an address is a scene"
+        image_size(source)  # what is broken is told as that
+        raise click.UsageError(
+            f"{source} is an ordinary picture, of which no TIFF is made: let OUT end in .png, .jpg or .webp.",
+            ctx,
+        )
     if is_folder or kind is None:
         return Destination(
             path, PICTURE if is_scene and (isinstance(source, str) or _is_georeferenced(source)) else None
         )
     return Destination(path, TIF) if kind == "tif" else Destination(path, TILES, kind)
+
+
+def refuse_file_name(ctx: click.Context, out: Path, why: str) -> None:
+    """Raise UsageError if a folder is to be made that is called like a picture."""
+    if out.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp", ".gif", ".tif", ".tiff"):
+        raise click.UsageError(f"{out} has the name of a picture. {why}: name a folder.", ctx)
+
+
+def scenes_in(folder: Path) -> int:
+    """Return how many of the images of a folder know their place on Earth."""
+    from sat2map.scenes.pictures import images_in
+    from sat2map.scenes.raster.header import is_tiff
+
+    return sum(is_tiff(path) and _is_georeferenced(path) for path in images_in(folder))
 
 
 def _is_georeferenced(source: Path) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from sat2map.cli.destination import refuse_file_name
 from sat2map.cli.progress import progress
 
 FOR_PAIRS = ("pairs", "tile", "val", "views", "resume")
@@ -138,6 +139,8 @@ def imagine(
     """
     jobs = jobs or os.cpu_count() or 1
     _refuse_mixtures(ctx, options)
+    if not options["sketch"]:
+        refuse_file_name(ctx, out, "The result is a folder")
     if options["sketch"]:
         summary = _sketch(out, options)
     elif options["tour"]:
@@ -195,7 +198,7 @@ def _town(out: Path, options: dict[str, Any], jobs: int, quiet: bool) -> dict[st
 
 def _tour(out: Path, options: dict[str, Any], jobs: int, quiet: bool) -> dict[str, Any]:
     from sat2map.runtime import open_translator
-    from sat2map.tour import write_tour
+    from sat2map.tour import LABELS, write_tour
     from sat2map.worlds import STYLES, Town
 
     given = {name: options[name] for name in ("density", "water", "green") if options[name] is not None}
@@ -207,7 +210,7 @@ def _tour(out: Path, options: dict[str, Any], jobs: int, quiet: bool) -> dict[st
             out, towns, painter, mapper, options["size"], options["gsd"], jobs, report,
             overwrite=options["overwrite"],
         )  # fmt: skip
-    said = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
+    said = ", ".join(f"{LABELS[name]} {value:.3f}" for name, value in figures.items())
     text = f"{out}/index.html: {len(towns)} towns; second map against first: {said}"
     return {"written": str(out), "towns": len(towns), "figures": figures, "text": text}
 

@@ -17,7 +17,7 @@ import click
 from click.shell_completion import CompletionItem
 
 import sat2map
-from sat2map.errors import MissingExtra, Sat2MapError
+from sat2map.errors import MissingExtra, Sat2MapError, StorageFailed
 
 
 class Verb(NamedTuple):
@@ -149,6 +149,19 @@ def cli() -> None:
     """Turn satellite and aerial imagery into street maps, and train models that do."""
 
 
+def _output_refused(error: OSError) -> StorageFailed | None:
+    """Return the error of a standard output that cannot be written, such as a file on a full disk."""
+    if error.filename is not None:
+        return None
+    try:
+        print(flush=True)  # fails again, if it was that
+    except (OSError, ValueError):
+        sys.stdout = None  # keeps Python's closing flush from complaining
+        reason = error.strerror or str(error)
+        return StorageFailed(f"cannot write to standard output: {reason}", "Check where it is redirected to")
+    return None
+
+
 def _report(error: BaseException, arguments: Sequence[str]) -> int:
     """Print the one message that `error` deserves on standard error; return the exit code."""
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in TRAIN_EXTRA:
@@ -190,4 +203,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if isinstance(error, OSError):
+            error = _output_refused(error) or error
         return _report(error, arguments)

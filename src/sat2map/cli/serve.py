@@ -165,13 +165,18 @@ def _tell(service: "Service", address: str) -> None:
 
 def _scenes(paths: tuple[Path, ...]) -> "tuple[Scene, ...]":
     """Return scenes with ids made of their names; requests know nothing but these."""
-    from sat2map.errors import FileMissing
+    from sat2map.errors import FileMissing, UnsupportedFormat
+    from sat2map.scenes.raster.header import is_tiff
     from sat2map.serve.messages import Scene
 
     found: dict[str, Scene] = {}
     for path in paths:
         if not path.is_file():
             raise FileMissing(f"{path} is no file", "Name a GeoTIFF, or an address of tiles with --bbox")
+        if not is_tiff(path):
+            raise UnsupportedFormat(
+                f"{path} is no GeoTIFF", "Name one, or start without a scene and drop pictures on the page"
+            )
         name = _unlike(_id(path.stem, "scene"), found)
         found[name] = Scene(name, str(path.resolve()))
     return tuple(found.values())

@@ -118,14 +118,14 @@ OPTIONS = (
         type=Header(),
         multiple=True,
         metavar="'NAME: VALUE'",
-        help="Address: sent to the host in IN and no other; {env:NAME} in it, or in IN, is taken from the environment.",
+        help="Address: sent to its host and no other; {env:NAME} here or in the address is from the environment.",
     ),
     click.option(
         "--allow-host",
         "allow_hosts",
         multiple=True,
         metavar="HOST[:PORT]",
-        help="Address: another host that IN may lead to.",
+        help="Address: another host that it may lead to.",
     ),
     click.option(
         "--no-data-tile",

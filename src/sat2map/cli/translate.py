@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sat2map.cli.destination import Destination, destination
+from sat2map.cli.destination import Destination, destination, scenes_in
 from sat2map.cli.lists import NameList
 from sat2map.cli.progress import Progress, progress
 from sat2map.cli.scene_options import TILES, refuse_others, scene_options, zooms_of
@@ -177,6 +177,7 @@ def _scene(
     from sat2map.scenes.georeferenced import translate_scene
     from sat2map.scenes.job import SceneOptions
     from sat2map.scenes.pictures import FolderResult
+    from sat2map.scenes.preview import preview_path
     from sat2map.scenes.tiles.job import translate_to_tiles
 
     wanted = SceneOptions(products=tuple(products), **{**options, "creation": dict(options["creation"])})
@@ -185,7 +186,7 @@ def _scene(
         paths = translate_to_tiles(translator, source, target.path, target.kind, wanted, **told)
     else:
         paths = translate_scene(translator, source, target.path, wanted, **told)
-    return FolderResult(paths, {})
+    return FolderResult([*paths, *([preview_path(target.path)] if wanted.preview else [])], {})
 
 
 def _pictures(
@@ -203,6 +204,11 @@ def _pictures(
     shared: dict[str, Any] = {name: options[name] for name in ("overwrite", "window", "jobs")}
     shared |= {"on_progress": report, "on_notice": _notices(quiet)}
     if source.is_dir():
+        if count := scenes_in(source):
+            shared["on_notice"](
+                f"{count} of the images are GeoTIFFs; their maps are pictures of the same size without a place. "
+                f"One map of them all, with its place: sat2map batch plan {source} PLAN"
+            )
         return translate_folder(translator, source, out, products, **shared)
     return FolderResult(translate_picture(translator, source, out, products, **shared), {})
 

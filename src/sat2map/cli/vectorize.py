@@ -116,16 +116,18 @@ def vectorize(
         layers=layers, min_area=min_area, simplify=simplify, right_angles=right_angles,
         min_road=min_road, gsd=gsd, block=window,
     )  # fmt: skip
+    notices: list[str] = []
     with ExitStack() as stack:
         report = stack.enter_context(progress("vectorising", quiet=quiet))
-        classes = stack.enter_context(open_classes(source))
+        classes = stack.enter_context(open_classes(source, on_notice=notices.append))
         percent = stack.enter_context(open_confidence(confidence)) if confidence else None
         summary = run(classes, out, options, percent, overwrite=overwrite, on_progress=report)
+    notices += summary.notices
     if as_json:
         made = {
             "written": [str(path) for path in summary.paths],
             "features": summary.counts,
-            "notices": summary.notices,
+            "notices": notices,
             "seconds": round(time.perf_counter() - start, 3),
         }
         click.echo(json.dumps(made, indent=2))
@@ -133,5 +135,5 @@ def vectorize(
         for path in summary.paths:
             click.echo(path)
         click.echo(", ".join(f"{count} {name}" for name, count in summary.counts.items()))
-        for notice in summary.notices:
+        for notice in notices:
             click.echo(f"note: {notice}", err=True)

@@ -14,7 +14,7 @@ from sat2map.data.layouts import find_pairs
 from sat2map.data.manifest import write_manifest
 from sat2map.data.pairs import PairedSet
 from sat2map.data.pieces import Chain, Pieces
-from sat2map.errors import BadDataset, DownloadFailed, FileMissing, UnsafeArchive
+from sat2map.errors import BadDataset, DownloadFailed, FileMissing, OutputExists, UnsafeArchive
 
 Progress = Callable[[int, int, str], None]  # (done, total or 0, what)
 
@@ -69,7 +69,8 @@ def get(
     OutputExists before anything is fetched, DownloadFailed, UnsafeArchive, and BadDataset when the archive is whole
     but holds another number or size of pairs than the set is known to have.
     """
-    storage.refuse_existing(folder, overwrite=False)
+    if folder.exists():
+        raise OutputExists(f"{folder} already exists", "Give another name, or remove it first")
     report: Progress = progress or (lambda done, total, what: None)
     pieces: Pieces | None = None
     if archive is None:

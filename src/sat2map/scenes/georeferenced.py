@@ -52,7 +52,10 @@ def product_paths(out: Path, products: tuple[str, ...]) -> dict[str, Path]:
     if worldfile.is_picture(out):
         return worldfile.product_paths(out, products)
     if out.suffix.lower() not in SUFFIXES:
-        raise UnsupportedFormat(f"cannot write a scene to {out}", "Use a name that ends in .tif")
+        raise UnsupportedFormat(
+            f"cannot write a map to {out}",
+            "Use a name that ends in .tif, .png, .jpg or .webp; for tiles in .mbtiles, .pmtiles or /",
+        )
     return {
         name: out
         if name == "colour" or len(products) == 1

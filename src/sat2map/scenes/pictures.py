@@ -33,6 +33,7 @@ Products = Mapping[str, UInt8]  # product -> (H, W, 3) or (H, W)
 
 READ = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"})
 WRITTEN = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+NOTICES = 3  # of images of one folder
 
 
 class Picture:
@@ -164,7 +165,8 @@ def translate_folder(
 ) -> FolderResult:
     """Translate the images of a folder (not of folders in it) to PNGs of the same names in `out`.
 
-    A broken image does not stop the others: it is in `failed` afterwards. `on_progress` counts images.
+    A broken image does not stop the others: it is in `failed` afterwards. `on_progress` counts images. Of images that
+    the model does not know, `on_notice` is told the first few, and then how many there were.
     Raises FileMissing if there are no images, OutputExists if any output is there, and what `translate` raises
     because of the model.
     """
@@ -172,12 +174,19 @@ def translate_folder(
     _refuse([path for paths in plans.values() for path in paths.values()], list(plans), overwrite)
     check(translator.card, 3, products)
     result = FolderResult([], {})
+    unlike: list[str] = []
+
+    def notice(text: str) -> None:
+        unlike.append(text)
+        if len(unlike) <= NOTICES:
+            on_notice(text)
+
     for number, (path, paths) in enumerate(plans.items()):
         if on_progress:
             on_progress(number, len(plans), path.name)
         try:
             image = read_image(path)
-            warn(translator.card, Picture(image), path.name, on_notice)
+            warn(translator.card, Picture(image), path.name, notice)
             made = translate_image(translator, image, products, window=window, jobs=jobs)
         except (CorruptImage, UnsupportedFormat, ImageTooLarge, FileMissing) as error:
             result.failed[path] = error
@@ -186,6 +195,8 @@ def translate_folder(
         result.written.extend(paths.values())
     if on_progress:
         on_progress(len(plans), len(plans), "")
+    if len(unlike) > NOTICES:
+        on_notice(f"so are {len(unlike) - NOTICES} more of the {len(plans)} images")
     return result
 
 

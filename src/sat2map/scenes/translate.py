@@ -124,6 +124,11 @@ def translate(
 
 def check(card: ModelCard, bands: int, products: Collection[str]) -> None:
     """Refuse what cannot work before any pixel is read; raises WrongBands or UnsuitableModel."""
+    if card.ground:
+        raise UnsuitableModel(
+            f"model {card.id!r} draws what somebody on the ground would see, no maps",
+            "Use it with `sat2map view`",
+        )
     if bands != card.bands:
         raise WrongBands(
             f"the image has {bands} bands and model {card.id!r} needs {card.bands}",

@@ -113,8 +113,8 @@ def vectorize(
         elif driver == "GeoJSON":
             convert(staged, TOGETHER, temporary[0], driver, "Unknown", source.crs)
         else:
-            for layer, path in zip(layers, temporary, strict=True):
-                convert(staged, layer.name, path, driver, TYPES[layer.kind], source.crs)
+            for layer, path, final in zip(layers, temporary, files, strict=True):
+                convert(staged, layer.name, path, driver, TYPES[layer.kind], source.crs, final.stem)
     return Summary(files, writer.counts, notices)
 
 

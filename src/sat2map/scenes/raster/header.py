@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from sat2map.errors import FileMissing, ImageTooLarge
+from sat2map.errors import FileMissing, ImageTooLarge, UnsupportedFormat
 from sat2map.images.source import Source
 
 _MAGIC = {b"II*\0": "little", b"MM\0*": "big", b"II+\0": "little", b"MM\0+": "big"}
@@ -109,7 +109,8 @@ def _pages(source: Source, limits: Limits) -> list[Page]:
     head = source.head(16)
     order = _MAGIC.get(head[:4])
     if order is None:
-        raise source.unsupported(f"it is no TIFF, it begins with {head[:12]!r}")
+        fact = f"it begins with {head[:12]!r}" if head else "it is empty"
+        raise UnsupportedFormat(f"{source.name} is no TIFF: {fact}", "Name a GeoTIFF")
     is_big = head[2:4] in (b"+\0", b"\0+")
     at = _number(source.read(8, 8) if is_big else source.read(4, 4), order)
     pages: list[Page] = []

@@ -136,8 +136,10 @@ def add_styles(path: Path, layers: Sequence[Layer], width_field: str, metric: bo
         )
 
 
-def convert(staged: Path, layer: str, out: Path, driver: str, kind: str, crs: str | None) -> None:
-    """Stream one layer of a GeoPackage into a file of another format.
+def convert(
+    staged: Path, layer: str, out: Path, driver: str, kind: str, crs: str | None, name: str = TOGETHER
+) -> None:
+    """Stream one layer of a GeoPackage into a file of another format, where it is called `name`.
 
     GeoJSON follows RFC 7946 if the place on Earth is known: longitude and latitude of WGS 84 to 7 decimals, shells
     anticlockwise. Otherwise its coordinates are those of the layer.
@@ -147,7 +149,7 @@ def convert(staged: Path, layer: str, out: Path, driver: str, kind: str, crs: st
     options = {"RFC7946": "YES"} if driver == "GeoJSON" and crs else {}
     with _writing(out), raw.open_arrow(staged, layer=layer, use_pyarrow=False) as (meta, stream):
         raw.write_arrow(
-            stream, out, layer=out.stem if driver == "FlatGeobuf" else TOGETHER, driver=driver,
+            stream, out, layer=name, driver=driver,
             geometry_type=kind, geometry_name=meta["geometry_name"] or "wkb_geometry", crs=crs,
             layer_options=options,
         )  # fmt: skip
