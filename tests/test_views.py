@@ -16,11 +16,13 @@ from badnet import Server
 from sat2map import mercator
 from sat2map.cli.main import main
 from sat2map.data.views import heading_up
+from sat2map.data.views.photos import straight_ahead
 from sat2map.errors import BadPath, NoImagery, UnsuitableModel, WrongResolution
 from sat2map.images import read_image
 from sat2map.runtime import OnnxTranslator
 from sat2map.scenes.sources.job import TileOptions
 from sat2map.views import (
+    Camera,
     Crop,
     PictureImagery,
     Place,
@@ -200,6 +202,23 @@ def test_a_world_needs_nothing_else(models, tmp_path, capsys) -> None:
     assert main(["view", "--world", "7", str(out), "--model", str(geo)]) == 2, (
         "nothing is overwritten unasked"
     )
+
+
+def test_a_panorama_of_a_world_is_what_pinhole_cameras_see() -> None:
+    imagery = WorldImagery(Town(7, "coastal"))
+    place, along = imagery.street()
+    panorama = imagery.truth(place, along, Camera(32, 128, 360.0))
+    down = 2  # px by which the painter's horizon lies below the middle
+
+    def apart(columns: int, heading: float) -> float:
+        """Mean difference between what lies so many columns to the right and a pinhole picture."""
+        cut = straight_ahead(np.roll(panorama, -columns, 1), 32, 60.0)
+        pinhole = imagery.truth(place, along + heading, Camera(32, 32, 60.0))
+        return float(np.abs(cut[:-down].astype(int) - pinhole[down:]).mean())
+
+    for columns in (0, 50):  # where two faces meet, too
+        turn = columns * 360 / 128
+        assert apart(columns, turn) < 16 and apart(columns, turn + 90) > 40
 
 
 def test_a_path_becomes_an_animation_and_a_strip_shows_its_parts(models, tmp_path, capsys) -> None:

@@ -295,7 +295,7 @@ def _picture(viewer: "Viewer", imagery: "Imagery", step: "Step", options: dict[s
     if not options["strip"]:
         return drawn
     parts = [seen_from_above(crop, viewer.camera, step.heading), drawn]
-    if isinstance(imagery, WorldImagery) and not viewer.camera.is_panorama:
+    if isinstance(imagery, WorldImagery):
         parts.append(imagery.truth(step.place, step.heading, viewer.camera))
     if options["photos"]:
         parts += nearest_photos(drawn, options["photos"])

@@ -7,10 +7,12 @@ import numpy as np
 from sat2map.grid import Window
 from sat2map.views.camera import Camera
 from sat2map.views.crop import Crop, UInt8
+from sat2map.views.imagery.around import around
 from sat2map.views.imagery.source import Place
 from sat2map.worlds import Eye, Town, World, paint, paint_view, standpoint
 
 WIDEST = 120.0  # degrees that a level pinhole camera can show without much stretching
+HORIZON = 0.12  # of half the width: how far below the middle the worlds' painter has its horizon
 
 
 class WorldImagery:
@@ -38,6 +40,13 @@ class WorldImagery:
         return end.x - start.x, end.y - start.y
 
     def truth(self, place: Place, heading: float, camera: Camera) -> UInt8:
-        """Return what is to be seen there, (H, W, 3), painted from the plan; 120 degrees wide at most."""
+        """Return what is to be seen there, (H, W, 3), painted from the plan: all around, or 120 degrees at most."""
+        if camera.is_panorama:
+
+            def face(right: float, height: int, width: int) -> UInt8:
+                eye = Eye(place.x, place.y, heading + right, camera.eye, 90.0)
+                return np.asarray(paint_view(self._world, eye, height, width))
+
+            return around(face, camera, HORIZON)
         eye = Eye(place.x, place.y, heading, camera.eye, min(camera.field, WIDEST))
         return np.asarray(paint_view(self._world, eye, camera.height, camera.width))
