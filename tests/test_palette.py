@@ -51,7 +51,14 @@ def test_learned_palette_recovers_planted_colours_under_noise():
     assert {ROAD, WATER} <= set(found.classes)
 
 
-def test_asking_for_more_colours_than_there_are_is_refused():
+def test_flat_maps_have_a_palette_of_the_colours_that_they_have():
+    flat = np.array(MAPS.colours, np.uint8)[[0, 3, 7, 10]]
+    maps = [flat[np.random.default_rng(n).integers(0, 4, (9, 9))] for n in range(3)]
+    found = learn(maps, 20)
+    assert sorted(found.colours) == sorted(map(tuple, flat.tolist()))
+
+
+def test_pictures_of_hardly_any_colour_are_no_maps():
     with pytest.raises(BadDataset, match="distinct colours"):
         learn([np.zeros((8, 8, 3), np.uint8)], 4)
 

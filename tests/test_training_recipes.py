@@ -50,7 +50,6 @@ def tiny(name: str, *settings: str) -> Recipe:
     crop = 128 if recipe.generator.parameters.get("noise") else 48  # noise repeats every 128 px
     data = [f"data.crop={crop}", "data.batch=2", "data.development=0.3", "data.finish=null"]
     data += ["data.load=56"] if recipe.data.load else []
-    data += ["objective.palette=5"] if recipe.objective.palette else []  # toy towns have no more colours
     run = [
         "run.images=14",
         "run.checkpoint_every=6",

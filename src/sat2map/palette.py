@@ -117,14 +117,18 @@ MAPS = Palette(
 )  # fmt: skip
 
 
-def learn(maps: Iterable[UInt8], count: int, *, anchors: Palette = MAPS, apart: int = 10) -> Palette:
-    """Find the `count` most common colours of some street maps and name them after the nearest anchor.
+FEWEST = 4  # colours of a palette that is learned: three outputs of a network mean RGB
+
+
+def learn(maps: Iterable[UInt8], most: int, *, anchors: Palette = MAPS, apart: int = 10) -> Palette:
+    """Find the most common colours of some street maps, `most` at the most, and name them after the nearest anchor.
 
     Maps are flat colours plus anti-aliased edges and JPEG noise, so the modes of the colour histogram are the
     palette: the fullest bin is taken, the bins within `apart` levels of it (largest channel difference) are
     suppressed, and so on. Bins are 4 levels wide; a colour is the mean of the pixels in its bin.
 
-    `maps` are (H, W, 3) uint8. Raises BadDataset when there are fewer modes than asked for.
+    `maps` are (H, W, 3) uint8. Flat maps, such as invented ones, have fewer modes than scanned or compressed ones; with
+    fewer than FEWEST they are no maps: raises BadDataset.
     """
     counts = np.zeros(1 << 18, np.int64)
     sums = np.zeros((1 << 18, 3), np.float64)
@@ -138,15 +142,16 @@ def learn(maps: Iterable[UInt8], count: int, *, anchors: Palette = MAPS, apart: 
     means = sums[filled] / counts[filled, None]
     colours: list[Colour] = []
     weight = counts[filled].astype(np.float64)
-    for _ in range(count):
-        best = int(weight.argmax()) if len(weight) else 0
-        if not len(weight) or weight[best] <= 0:
-            raise BadDataset(
-                f"the maps hold only {len(colours)} distinct colours, {count} were asked for",
-                "Ask for fewer palette colours",
-            )
+    while len(colours) < most and weight.any():
+        best = int(weight.argmax())
         red, green, blue = (round(float(level)) for level in means[best])
         colours.append((red, green, blue))
         weight[np.abs(means - means[best]).max(1) <= apart] = 0
+    if len(colours) < FEWEST:
+        raise BadDataset(
+            f"the maps hold only {len(colours)} distinct colours, and a palette has {FEWEST} or more",
+            "Look at them with `sat2map data check`; for other pictures than maps use a recipe without a palette, such "
+            "as pix2pix-stable",
+        )
     named = anchors.to_classes(anchors.encode(np.array(colours, np.uint8)))
     return Palette(tuple(colours), tuple(int(c) for c in named), anchors.names)

@@ -112,7 +112,8 @@ def split_by_place(places: PlaceMap, dev_share: float, seed: int = 0) -> Divisio
     wanted = round(dev_share * count)
     if not 0 < wanted < count:
         raise BadDataset(
-            f"a development share of {dev_share:g} is {wanted} of {count} pairs", "Leave pairs on both sides"
+            f"a development share of {dev_share:g} is {wanted} of {count} pairs",
+            "Use more pairs, or a share that leaves some on both sides, such as data.development=0.3",
         )
     labels = np.array(places.labels())
     members = [np.flatnonzero(labels == label) for label in range(labels.max() + 1)]

@@ -95,7 +95,7 @@ class LatentPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class ObjectivePart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the generator is asked to minimise, and how the discriminator judges."""
 
-    palette: int = 0  # colours of the learned palette; 0 = the generator paints RGB
+    palette: int = 0  # colours of the learned palette, at the most; 0 = the generator paints RGB
     cross_entropy: NonNegative = 0.0  # weight of the palette cross-entropy
     class_balance: Share = 0.25  # colours are weighted by share^-class_balance (0 = all pixels alike)
     reconstruction: Literal["l1", "none"] = "none"

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 
@@ -84,6 +85,9 @@ def _open_pairs(recipe: Recipe, folder: Path, on_progress: Progress, quarantine:
     if recipe.objective.palette:
         sample = training[:: max(1, len(training) // PALETTE_SAMPLE)]
         colours = palette.learn((cache.street(i) for i in sample), recipe.objective.palette)
+        recipe = msgspec.structs.replace(
+            recipe, objective=msgspec.structs.replace(recipe.objective, palette=len(colours))
+        )
         index = cache.index(colours, lambda done, all_: on_progress(done, all_, "naming colours"))
         counts = sum(np.bincount(index(i).ravel(), minlength=len(colours)) for i in sample)
         shares = torch.from_numpy(np.asarray(counts) / np.sum(counts)).float()
