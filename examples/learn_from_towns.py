@@ -33,7 +33,7 @@ def main() -> None:
     pairs, run, bundle = (options.folder / name for name in ("pairs", "run", "bundle"))
 
     make_pairs(pairs, PairSettings(options.pairs, seed=1, tile=256, val=0.2), jobs=1, report=quiet)
-    shorter = [f"run.images={options.images}", "optimiser.warmup=200", "data.finish=null"]
+    shorter = [f"run.images={options.images}", "optimiser.warmup=200"]
     recipe = override(load_recipe("carto"), [*shorter, *options.settings])
     train(recipe, pairs, run, on_progress=told)
     export_run(run, bundle, model_id="towns")

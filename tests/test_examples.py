@@ -66,7 +66,8 @@ def test_a_model_of_ones_own_in_one_go(tmp_path):
     pytest.importorskip("torch", reason="training needs the [train] extra")
     tiny = [
         "generator.parameters={widths: [8, 12], encoder: [1, 1], decoder: [1], head: 8}",
-        "data.crop=64", "data.batch=2", "data.development=0.4", "run.threads=1", "run.checkpoint_every=8", "run.sample_every=8",
+        "data.crop=64", "data.batch=2", "data.development=0.4",
+        "run.threads=1", "run.checkpoint_every=8", "run.sample_every=8",
     ]  # fmt: skip
     said = run("learn_from_towns.py", tmp_path, *tiny, "--pairs", 6, "--images", 8)
     assert (tmp_path / "bundle" / "model.onnx").is_file() and (tmp_path / "run" / "report.html").is_file()

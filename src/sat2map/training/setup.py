@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import torch
 
@@ -19,6 +18,7 @@ from sat2map.training.dataset import Data as Data
 from sat2map.training.dataset import Heaps, Store
 from sat2map.training.length import in_images
 from sat2map.training.recipe import Recipe
+from sat2map.training.resolve import with_colours, with_finish
 
 Progress = Callable[[int, int, str], None]
 Folders = Path | tuple[Path, ...]  # one folder; or imagery and maps
@@ -79,15 +79,14 @@ def _open_pairs(recipe: Recipe, folder: Path, on_progress: Progress, quarantine:
     cache = PixelCache.build(pairs, progress=lambda done, all_: on_progress(done, all_, "decoding pairs"))
     places = find_places(cache, lambda done, all_: on_progress(done, all_, "finding places"))
     training, development, _ = split_by_place(places, recipe.data.development)
-    _check_sizes(recipe, folder, (cache.sizes[i] for i in training))
-    recipe = in_images(recipe, len(training))
+    smallest = min(min(cache.sizes[i]) for i in training)
+    recipe = with_finish(in_images(recipe, len(training)), smallest)
+    _check_sizes(recipe, folder, [(smallest, smallest)])
     colours, index, shares = None, None, None
     if recipe.objective.palette:
         sample = training[:: max(1, len(training) // PALETTE_SAMPLE)]
         colours = palette.learn((cache.street(i) for i in sample), recipe.objective.palette)
-        recipe = msgspec.structs.replace(
-            recipe, objective=msgspec.structs.replace(recipe.objective, palette=len(colours))
-        )
+        recipe = with_colours(recipe, len(colours))
         index = cache.index(colours, lambda done, all_: on_progress(done, all_, "naming colours"))
         counts = sum(np.bincount(index(i).ravel(), minlength=len(colours)) for i in sample)
         shares = torch.from_numpy(np.asarray(counts) / np.sum(counts)).float()
