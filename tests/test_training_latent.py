@@ -17,7 +17,7 @@ from sat2map import bundle, images  # noqa: E402
 from sat2map.cli.main import cli  # noqa: E402
 from sat2map.collect.collection import Collection  # noqa: E402
 from sat2map.collect.manifest import Photo  # noqa: E402
-from sat2map.data.batches import Batch  # noqa: E402
+from sat2map.data.batches import Batch, to_tensor  # noqa: E402
 from sat2map.data.views import open_views  # noqa: E402
 from sat2map.errors import BadDataset, BadRecipe, NothingToResume, OutputExists, UnsuitableModel  # noqa: E402
 from sat2map.runtime import OnnxTranslator  # noqa: E402
@@ -197,6 +197,26 @@ def test_an_encoder_learns_and_its_latent_stays_where_the_generator_knows(made, 
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     look = next(line for line in log if line["kind"] == "development")
     assert {"mse", "ssim", "layout", "l1"} <= look.keys()
+
+
+@pytest.mark.parametrize("crop", [32, 64])
+def test_an_encoder_is_compared_with_whole_photos_whatever_its_generator_paints(
+    crop: int, made, views: Path
+) -> None:
+    """The painter paints 32 px. Cut at the crop's size, its target would be a photo with its mirror images."""
+    _, _, recipe = made("view-encoder")
+    resized = override(
+        recipe, [f"data.crop={crop}", f"generator.parameters.side={crop}", "data.mirror=false"]
+    )
+    data = setup.open_data(latent.with_painter(resized), views, lambda *_: None)
+    system, batch = build_system(data.recipe, data), data.batch(0)
+    target = system.step(batch, 0, 100).shown["generator"].target
+    assert target.shape == (2, 3, 32, 32)
+    for number, seen in zip(batch.names, target, strict=True):
+        photo = to_tensor(images.resized(scene(number)[1], 32, 32)[None])[0]
+        assert (seen - photo).abs().mean() < 0.02
+    assert latent.figures(system, data)["n"] == len(data.development)
+    assert all(part.shape == (32, 32, 3) for row in latent.panels(system, data, 2) for part in row)
 
 
 def test_photos_come_from_a_folder_or_a_collection_too(tmp_path: Path, views: Path) -> None:

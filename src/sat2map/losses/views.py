@@ -42,6 +42,12 @@ def gabor() -> Tensor:
     return torch.stack(pairs).float()
 
 
+def at_one_size(picture: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Reduce the larger of two squares (N, C, S, S) and (N, C, T, T) by means to the size of the smaller."""
+    side = min(picture.shape[-1], target.shape[-1])
+    return F.adaptive_avg_pool2d(picture, side), F.adaptive_avg_pool2d(target, side)
+
+
 def mse_loss(picture: Tensor, target: Tensor) -> Tensor:
     """Mean squared difference, 0 to 4."""
     return F.mse_loss(picture, target)

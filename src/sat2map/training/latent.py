@@ -12,7 +12,7 @@ from sat2map.card import ModelCard
 from sat2map.data.batches import UInt8, to_tensor
 from sat2map.errors import BadBundle, BadRecipe, UnsuitableModel
 from sat2map.evaluation.sliced import sliced_distance
-from sat2map.losses.views import VIEW_LOSSES
+from sat2map.losses.views import VIEW_LOSSES, at_one_size
 from sat2map.models import Painter, build_painter
 from sat2map.training.dataset import Data
 from sat2map.training.player import System
@@ -113,9 +113,9 @@ def figures(system: System, data: Data) -> dict[str, float]:
         crops = np.stack([data.source(number) for number in numbers])
         true = np.stack([data.target(number) for number in numbers])
         drawn = painted(player.network, to_tensor(crops))
-    pictures, photos = to_tensor(drawn), to_tensor(true)
+    pictures, photos = at_one_size(to_tensor(drawn), to_tensor(true))
     found = {name: float(loss(pictures, photos)) for name, loss in VIEW_LOSSES.items()}
-    return {"n": float(len(true)), "l1": float(np.abs(drawn.astype(np.int16) - true).mean())} | found
+    return {"n": float(len(true)), "l1": float((pictures - photos).abs().mean() * 127.5)} | found
 
 
 def panels(system: System, data: Data, rows: int) -> list[tuple[UInt8, ...]]:
@@ -131,13 +131,16 @@ def panels(system: System, data: Data, rows: int) -> list[tuple[UInt8, ...]]:
         crops = [data.source(number) for number in numbers]
         drawn = painted(player.network, to_tensor(np.stack(crops)))
     side = drawn.shape[1]
-    return [(_fitted(crop, side), *both) for crop, *both in zip(crops, drawn, true, strict=True)]
+    return [
+        (_fitted(crop, side), picture, _fitted(photo, side))
+        for crop, picture, photo in zip(crops, drawn, true, strict=True)
+    ]
 
 
-def _fitted(crop: UInt8, side: int) -> UInt8:
+def _fitted(square: UInt8, side: int) -> UInt8:
     from sat2map import images
 
-    return images.resized(crop, side, side)
+    return images.resized(square, side, side)
 
 
 def _spread(numbers: tuple[int, ...], count: int) -> tuple[int, ...]:

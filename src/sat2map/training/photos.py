@@ -62,12 +62,13 @@ def open_photo_data(recipe: Recipe, folder: Path, on_progress: Progress) -> Data
 
 
 def open_encoder_data(recipe: Recipe, folder: Path, on_progress: Progress) -> Data:
-    """Crops and photos of a set of views for an encoder. Raises BadDataset, FileMissing and what decoding raises."""
+    """Crops and photos of a set of views for an encoder, at one size, so that a batch holds both whole.
+
+    Raises BadDataset, FileMissing and what decoding raises.
+    """
     found = open_views(folder).of("train")
     part = _latent(recipe)
-    assert part.painter is not None, "filled in from the bundle before"
-    side = int(part.painter.parameters.get("side", 128))
-    photos = _photos_of(found, side, part.field, on_progress)
+    photos = _photos_of(found, recipe.data.crop, part.field, on_progress)
     reach = recipe.data.metres_per_pixel * recipe.data.crop / 2
 
     def crop(number: int, sat: UInt8) -> UInt8:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sat2map.data.batches import Batch
-from sat2map.losses.views import VIEW_LOSSES
+from sat2map.losses.views import VIEW_LOSSES, at_one_size
 from sat2map.models.encoder import Encoded
 from sat2map.training.phases import Phases, learn, run_whole
 from sat2map.training.player import Outcome, Player, Shown, autocast
@@ -41,13 +41,15 @@ class ThroughGenerator:
         with autocast(self.precision, batch):
             latent = self.network.encoder(batch.source).float()
             picture = self.network.painter(latent).float()
-        likeness = self._loss(picture, batch.target)
+        # photos come at the size of the crops, whatever the generator paints
+        picture, target = at_one_size(picture, batch.target)
+        likeness = self._loss(picture, target)
         size = latent.square().mean()
         loss = likeness + self.part.prior * size
         loss.backward()
         terms = {"g": loss.item(), self.part.loss: likeness.item(), "latent": size.sqrt().item()}
         terms["g_norm"] = yield from learn(self.players["generator"])
-        return Outcome(terms, {"generator": Shown(batch.source, picture.detach(), batch.target)})
+        return Outcome(terms, {"generator": Shown(batch.source, picture.detach(), target)})
 
     def memory(self) -> dict[str, Tensor]:
         """Nothing but the players."""
