@@ -81,8 +81,9 @@ def study(
 ) -> tuple[Study, Seen]:
     """Draw all views of a split and compare each with every photo.
 
-    Photos are cut to the model's frame: the square of its field of view, of panoramas what lies straight ahead; models
-    of panoramas are shown whole ones. Raises BadDataset for fewer than two views, and what reading and drawing raise.
+    Photos are cut to the model's frame: the square of its field of view, of panoramas what a camera with its field and
+    horizon sees straight ahead; models of panoramas are shown whole ones. Raises BadDataset for fewer than two views,
+    and what reading and drawing raise.
     """
     chosen = list(views.of(split))[:limit]
     if len(chosen) < 2:
@@ -119,7 +120,8 @@ def study(
 
 
 def _square(pair: ViewPair, ground: UInt8, viewer: Viewer) -> UInt8:
-    return square_photo(pair, ground, matching.SIDE, viewer.camera.field)
+    camera = viewer.camera
+    return square_photo(pair, ground, matching.SIDE, camera.field, camera.horizon)
 
 
 def _compared(picture: UInt8) -> UInt8:

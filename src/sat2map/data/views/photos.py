@@ -16,17 +16,19 @@ def middle_square(photo: UInt8, side: int) -> UInt8:
     return images.resized(np.ascontiguousarray(photo[top : top + short, left : left + short]), side, side)
 
 
-def straight_ahead(panorama: UInt8, side: int, field: float = FIELD) -> UInt8:
+def straight_ahead(panorama: UInt8, side: int, field: float = FIELD, horizon: float = 0.5) -> UInt8:
     """Return (side, side, 3): what a level camera sees of a panorama (H, W, 3) in the direction of its middle.
 
-    Columns are degrees around, rows as many degrees per pixel, and the horizon is in the middle (equirectangular). Some
+    The camera has its horizon at a share of the height from the top (its sensor is shifted). Of the panorama, columns
+    are degrees around, rows as many degrees per pixel, and the horizon is in the middle (equirectangular). Some
     panoramas are cut at the top and at the bottom: beyond, their edge is repeated.
     """
     height, width = panorama.shape[:2]
     reach = np.tan(np.radians(field / 2))
     u = ((np.arange(side) + 0.5) / side * 2 - 1) * reach
     aside = np.arctan(u)[None]
-    up = np.arctan(-u[:, None] * np.cos(aside))
+    v = 2 * (horizon - 0.5) * reach - u
+    up = np.arctan(v[:, None] * np.cos(aside))
     x = width / 2 + aside * width / (2 * np.pi) + 0 * up - 0.5
     y = height / 2 - up * width / (2 * np.pi) - 0.5
     top, left = np.floor(y).astype(int), np.floor(x).astype(int)
@@ -38,9 +40,11 @@ def straight_ahead(panorama: UInt8, side: int, field: float = FIELD) -> UInt8:
     return np.asarray(np.rint(upper * (1 - down) + lower * down), np.uint8)
 
 
-def square_photo(pair: ViewPair, photo: UInt8, side: int, field: float = FIELD) -> UInt8:
-    """Return (side, side, 3), the ground picture of a view; of a panorama what lies straight ahead."""
+def square_photo(
+    pair: ViewPair, photo: UInt8, side: int, field: float = FIELD, horizon: float = 0.5
+) -> UInt8:
+    """Return (side, side, 3), the ground picture of a view; of a panorama what lies straight ahead of a camera."""
     if not pair.panorama:
         return middle_square(photo, side)
     # taken at twice the size and reduced, so that fine texture does not alias
-    return images.resized(straight_ahead(photo, 2 * side, field), side, side)
+    return images.resized(straight_ahead(photo, 2 * side, field, horizon), side, side)
