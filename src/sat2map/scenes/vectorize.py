@@ -16,24 +16,20 @@ import numpy.typing as npt
 
 from sat2map.errors import WrongBands
 from sat2map.grid import Window
-from sat2map.palette import BUILDING, CLASS_NAMES, HIGHWAY, ROAD
+from sat2map.palette import BUILDING, CLASS_NAMES
 from sat2map.scenes.translate import Progress
 from sat2map.scenes.vectors.buildings import house
 from sat2map.scenes.vectors.layers import DEFAULT, LAYERS, Layer
-from sat2map.scenes.vectors.paths import Networks, trace
-from sat2map.scenes.vectors.paths import Path as RoadPath
+from sat2map.scenes.vectors.lines import STAIRS, Lines, block_side, square_for
 from sat2map.scenes.vectors.polygons import Region, Stitcher
-from sat2map.scenes.vectors.roads import Road, roads
+from sat2map.scenes.vectors.roads import Road
 from sat2map.scenes.vectors.shapes import Frame, Geometries, shapes, simplified
 from sat2map.scenes.vectors.sources import (
-    NOTHING,
     Affine,
     ClassSource,
     Raster,
-    read_mirrored,
     read_padded,
 )
-from sat2map.scenes.vectors.thinning import MARGIN, centres
 from sat2map.scenes.vectors.writing import (
     DRIVERS,
     TOGETHER,
@@ -47,9 +43,6 @@ from sat2map.scenes.vectors.writing import (
 )
 
 BLOCK = 1024  # px per side of what is read at a time
-STAIRS = (
-    0.75  # px; the stairs of a slanting line are 0.71 px high at most, and what is smaller than these is kept
-)
 
 
 @dataclass(frozen=True)
@@ -58,7 +51,7 @@ class VectorOptions:
 
     layers: tuple[str, ...] = DEFAULT  # names in `vectors.layers.LAYERS`
     min_area: float = 10.0  # square metres; smaller polygons are left out and smaller holes filled
-    simplify: float | None = None  # metres that a line may move; None: 3/4 of a pixel; 0: not at all
+    simplify: float | None = None  # metres that a line may move; None: 3/4 of a pixel (of roads: a square); 0: not
     right_angles: bool = True  # for buildings
     overlap: float = 0.75  # least intersection over union of a right-angled building with its pixels
     min_road: float = 10.0  # metres; shorter dead ends and shorter roads standing alone are left out
@@ -170,16 +163,21 @@ class Vectorizer:
         self._layer_of = {
             number: layer.name for layer in layers if layer.kind == "polygons" for number in layer.classes
         }
-        self._lines = next((layer.name for layer in layers if layer.kind == "lines"), None)
+        squares = square_for(frame.pixel) if unit == "m" else 1
+        self._lines = {
+            layer.name: Lines(source, confidence, frame, squares, options.min_road, options.simplify)
+            for layer in layers
+            if layer.kind == "lines"
+        }
+        self._block = block_side(options.block, squares)
         self._tolerance = STAIRS * frame.pixel if options.simplify is None else options.simplify
         self._place = _to_crs(source, frame)
         self._stitcher = Stitcher(source.shape[1], self._layer_of)
-        self._networks = Networks()
 
     def run(self, on_progress: Progress | None) -> None:
         """Read all blocks."""
         height, width = self._source.shape
-        step = self._options.block
+        step = self._block
         rows, cols = -(-height // step), -(-width // step)
         for number in range(rows * cols):
             row, col = number // cols * step, number % cols * step
@@ -188,12 +186,13 @@ class Vectorizer:
                 padded = read_padded(self._source, window, 1)
                 percent = self._confidence.read(window) if self._confidence else None
                 self._polygons(self._stitcher.add(window, padded, percent, height))
-            if self._lines:
-                self._networks.add(self._paths(window))
+            for lines in self._lines.values():
+                lines.add(window)
             if col + step >= width:
                 self._polygons(self._stitcher.finish_row())
-                for network in self._networks.finish_row():
-                    self._roads(network)
+                for layer, lines in self._lines.items():
+                    for network in lines.finish_row():
+                        self._roads(layer, network)
             if on_progress:
                 on_progress(number + 1, rows * cols, "")
         self._polygons(self._stitcher.finish())
@@ -223,30 +222,12 @@ class Vectorizer:
                 simple[number] = house(exact[number], polygon, self._tolerance, self._options.overlap)
         return simple
 
-    def _paths(self, window: Window) -> list[RoadPath]:
-        """Return the centre lines of a block."""
-        classes = read_mirrored(self._source, window.grown(MARGIN))
-        is_road = (classes == ROAD) | (classes == HIGHWAY)
-        if not is_road.any():
-            return []
-        found = centres(is_road, window, self._source.shape)
-        values = np.full((len(found.row), 5), NOTHING, np.int32)
-        values[:, 0], values[:, 1] = found.row + window.row, found.col + window.col
-        values[:, 2], values[:, 3] = found.square, classes[found.row + MARGIN, found.col + MARGIN]
-        if self._confidence:
-            values[:, 4] = self._confidence.read(window)[found.row, found.col]
-        return trace(found, values, window, self._source.shape[1])
-
-    def _roads(self, network: list[RoadPath]) -> None:
+    def _roads(self, layer: str, found: list[Road]) -> None:
         import shapely
 
-        assert self._lines is not None
-        found: list[Road] = roads(
-            network, self._frame, self._source.shape, self._options.min_road, self._tolerance
-        )
         lines = np.array([shapely.LineString(road.line) for road in found], object)
         self._write(
-            self._lines,
+            layer,
             lines,
             [CLASS_NAMES[road.class_] for road in found],
             {

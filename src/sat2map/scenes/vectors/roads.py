@@ -14,6 +14,7 @@ from sat2map.scenes.vectors.sources import NOTHING
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Shape = tuple[float, float]  # height, width
 
 SMOOTH = 3  # px to both sides over which the steps of pixels are averaged
 
@@ -27,13 +28,12 @@ class Road(NamedTuple):
     confidence: float | None  # mean percent along it
 
 
-def roads(
-    paths: list[Path], frame: Frame, shape: tuple[int, int], shortest: float, tolerance: float
-) -> list[Road]:
+def roads(paths: list[Path], frame: Frame, shape: Shape, shortest: float, tolerance: float) -> list[Road]:
     """Return the roads of one network.
 
-    `shape` is (height, width) of the scene in px; dead ends and roads shorter than `shortest` are left out; lines
-    stray at most `tolerance` from the smoothed middle of the road. Both in units of `frame`.
+    `shape` is (height, width) of the scene in pixels of the frame, of which the last may be cut off. Dead ends and
+    roads shorter than `shortest` are left out; lines stray at most `tolerance` from the smoothed middle of the road.
+    Both are in units of `frame`.
     """
     import shapely
 
@@ -42,14 +42,17 @@ def roads(
     found = [road for edge in net.edges.values() for road in _roads(net, edge, frame, shape)]
     if not found:
         return []
-    lines = np.array([shapely.LineString(road.line) for road in found], object)
+    corner = frame.place(np.array([[0, 0], shape]))
+    lines = np.array(
+        [shapely.LineString(np.clip(road.line, corner.min(0), corner.max(0))) for road in found], object
+    )
     simple = shapely.simplify(lines, tolerance, preserve_topology=True)
     return [
         road._replace(line=shapely.get_coordinates(line)) for road, line in zip(found, simple, strict=True)
     ]
 
 
-def _roads(net: Graph, edge: Edge, frame: Frame, shape: tuple[int, int]) -> Iterator[Road]:
+def _roads(net: Graph, edge: Edge, frame: Frame, shape: Shape) -> Iterator[Road]:
     line = _smooth(edge.line)
     for part in _stretches(edge):
         stretch = line[part.start : part.stop + 1]  # one point more: stretches of a road join
@@ -100,7 +103,7 @@ def _smooth(line: Floats) -> Floats:
     return mean
 
 
-def _begin(net: Graph, edge: Edge, line: Floats, frame: Frame, shape: tuple[int, int]) -> Floats:
+def _begin(net: Graph, edge: Edge, line: Floats, frame: Frame, shape: Shape) -> Floats:
     """Lead the beginning of a line to its junction, or to the end of the road."""
     if net.degree(edge.start) == 1:
         first = 0 if _at_border(edge.line[0], frame, shape) else _full(edge, frame)
@@ -114,7 +117,7 @@ def _begin(net: Graph, edge: Edge, line: Floats, frame: Frame, shape: tuple[int,
     return np.concatenate([[node], line[min(first, len(line) - 1) :]])
 
 
-def _at_border(point: Floats, frame: Frame, shape: tuple[int, int]) -> bool:
+def _at_border(point: Floats, frame: Frame, shape: Shape) -> bool:
     """Tell whether a point lies in one of the outermost pixels of the scene."""
     col, row = float(point[0]) / frame.across, -float(point[1]) / frame.down
     return min(col, row, shape[1] - col, shape[0] - row) < 1
@@ -128,7 +131,7 @@ def _full(edge: Edge, frame: Frame) -> int:
     return int(full[0]) if len(full) else 0
 
 
-def _tip(line: Floats, half: float, frame: Frame, shape: tuple[int, int]) -> Floats:
+def _tip(line: Floats, half: float, frame: Frame, shape: Shape) -> Floats:
     """Where a road ends: thinning ends about half a width before; at the scene's border, half a pixel."""
     back = line[min(len(line) - 1, max(3, round(2 * half / frame.pixel)))]
     way = line[0] - back
@@ -136,5 +139,4 @@ def _tip(line: Floats, half: float, frame: Frame, shape: tuple[int, int]) -> Flo
     if _at_border(line[0], frame, shape):
         half = frame.pixel / 2
     tip: Floats = line[0] + (way / length * half if length else 0)
-    corner = frame.place(np.array([[0, 0], shape]))
-    return np.clip(tip, corner.min(0), corner.max(0))
+    return tip
