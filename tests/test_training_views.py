@@ -8,7 +8,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the [train] extra")
 
+from sat2map import images  # noqa: E402
 from sat2map.bundle import open_bundle  # noqa: E402
+from sat2map.cli.main import main  # noqa: E402
 from sat2map.data.imagined import PairSettings, make_pairs  # noqa: E402
 from sat2map.data.views import open_views, read_view  # noqa: E402
 from sat2map.errors import BadDataset, BadRecipe  # noqa: E402
@@ -106,6 +108,33 @@ def test_views_of_another_camera_are_refused(views, tmp_path) -> None:
     (other / "views.jsonl").write_text("".join(_without_heading(line) for line in listed.splitlines()))
     with pytest.raises(BadDataset, match="which way it looks"):
         loop.train(small(), other, tmp_path / "run")
+
+
+def test_a_model_of_panoramas_is_trained_and_draws_panoramas(tmp_path) -> None:
+    """Photos four times as wide as high, squares of them in training, the whole circle from `sat2map view`."""
+    for number in range(6):
+        dice = np.random.default_rng(number)
+        for half, shape in (("satellite", (64, 64, 3)), ("ground", (40, 160, 3))):
+            picture = dice.integers(0, 256, shape, np.uint8)
+            images.write_image(tmp_path / "set" / half / f"{number}.png", picture, overwrite=False)
+    around = small("view.field=360", "view.height=32", "view.width=128", "view.horizon=0.5", "data.crop=32")
+    loop.train(override(around, ["run.images=8"]), tmp_path / "set", tmp_path / "run")
+    folder = export_run(tmp_path / "run", tmp_path / "mine", model_id="mine")
+    words = [
+        "view",
+        str(tmp_path / "set" / "satellite" / "0.png"),
+        str(tmp_path / "view.png"),
+        "--gsd",
+        "0.5",
+    ]
+    assert main([*words, "--heading", "90", "--model", str(folder), "-q"]) == 0
+    drawn = images.read_image(tmp_path / "view.png")
+    assert drawn.shape == (32, 128, 3)
+    strip = [*words[:2], str(tmp_path / "strip.png"), *words[3:], "--strip"]
+    assert main([*strip, "--model", str(folder), "-q"]) == 0
+    assert images.read_image(tmp_path / "strip.png").shape == (256, 256 + 6 + 4 * 256, 3)
+    with pytest.raises(BadDataset, match=r"view\.field=360"):
+        loop.train(small(), tmp_path / "set", tmp_path / "other")
 
 
 def _without_heading(line: str) -> str:
