@@ -133,6 +133,7 @@ def test_each_pixel_gets_the_one_it_lies_in():
         ((1.05, 0.95), None, None, None),
         ((0.7, 0.7), None, (1 / 0.7, 1 / 0.7), None),
         ((0.5, 0.5), None, (2, 2), "0.5 m per pixel; it is translated at 1 m"),
+        ((0.1, 0.1), None, (10, 10), "0.1 m per pixel; it is translated at 1 m"),
         ((2.0, 1.0), None, (0.5, 1.0), None),
         ((3.9, 3.9), None, (1 / 3.9, 1 / 3.9), "own grid"),
         ((10.0, 10.0), 10.0, None, "trained at 1 m"),
@@ -147,7 +148,7 @@ def test_what_is_done_about_another_resolution(scene, told, factors, says):
 
 
 @pytest.mark.parametrize(
-    ("scene", "told"), [((4.1, 4.1), None), ((0.2, 0.2), None), ((100.0, 100.0), 1.0), (None, 1.0)]
+    ("scene", "told"), [((4.1, 4.1), None), ((0.01, 0.01), None), ((100.0, 100.0), 1.0), (None, 1.0)]
 )
 def test_resolutions_too_far_apart_are_refused(scene, told):
     with pytest.raises(WrongResolution, match="gsd"):

@@ -39,8 +39,9 @@ def choose(
     """Decide how a scene is resampled; returns None for not at all, and a notice if there is something to say.
 
     `scene` is (height, width) of a pixel in metres, None if unknown; `model` what the model was trained at; `told`
-    what the user wants it to see. Up to 1.1 times larger or smaller is left as it is. Raises WrongResolution beyond
-    4 times unless told, beyond 64 times always, and if something was told of a scene of unknown resolution.
+    what the user wants it to see. Up to 1.1 times larger or smaller is left as it is. Raises WrongResolution for pixels
+    more than 4 times as large unless told, beyond 64 times always, and if something was told of a scene of unknown
+    resolution.
     """
     if scene is None:
         if told:
@@ -57,9 +58,9 @@ def choose(
             f"the scene has {_show(size)} m per pixel, {ratio:.3g} times more or less than the {target:g} m asked for",
             f"Choose a --gsd within {ABSURD:g} times of the scene's",
         )
-    if not told and ratio > TOO_FAR:
+    if not told and size > TOO_FAR * target:  # finer imagery loses nothing that the model could use
         raise WrongResolution(
-            f"the scene has {_show(size)} m per pixel and the model was trained at {model:g} m, {ratio:.3g} times off",
+            f"the scene has {_show(size)} m per pixel, the model was trained at {model:g} m, {ratio:.3g} times finer",
             f"Use other imagery; to try it nevertheless: --gsd {model:g} (resampled) or --gsd {_show(size)} (as it is)",
         )
     if max(max(side / target, target / side) for side in scene) <= CLOSE:

@@ -51,7 +51,7 @@ class VectorOptions:
 
     layers: tuple[str, ...] = DEFAULT  # names in `vectors.layers.LAYERS`
     min_area: float = 10.0  # square metres; smaller polygons are left out and smaller holes filled
-    simplify: float | None = None  # metres that a line may move; None: 3/4 of a pixel (of roads: a square); 0: not
+    simplify: float | None = None  # metres that a line may move; None: 3/4 of a pixel or square; 0: not
     right_angles: bool = True  # for buildings
     overlap: float = 0.75  # least intersection over union of a right-angled building with its pixels
     min_road: float = 10.0  # metres; shorter dead ends and shorter roads standing alone are left out
