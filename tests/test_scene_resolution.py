@@ -51,16 +51,17 @@ def slow(pixels: np.ndarray, mask: np.ndarray, factors: Factors) -> tuple[np.nda
 
     def share(number: int, at: int, factor: float, size: int) -> float:
         if factor > 1:
-            return max(0.0, min(at + 1, (number + 1) * factor) - max(at, number * factor))
-        centre = min(max((number + 0.5) * factor - 0.5, 0), size - 1)
-        return max(0.0, 1 - abs(centre - at))
+            found = min(at + 1, (number + 1) * factor) - max(at, number * factor)
+        else:
+            found = 1 - abs(min(max((number + 0.5) * factor - 0.5, 0), size - 1) - at)
+        return found if found >= 1e-6 else 0.0  # less is rounding
 
     for row in range(rows):
         down = np.array([share(row, at, factors.down, height) for at in range(height)])
         for col in range(cols):
             across = np.array([share(col, at, factors.across, width) for at in range(width)])
             weight = down[:, None] * across * mask
-            valid[row, col] = weight.sum() > 1e-5
+            valid[row, col] = weight.any()
             if valid[row, col]:
                 colours[row, col] = (pixels * weight[..., None]).sum((0, 1)) / weight.sum()
     return colours, valid
