@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from sat2map.cli.lists import NameList
+from sat2map.cli.model_options import model_option, products_option
+from sat2map.cli.numbers import Box, Levels, Numbers
 from sat2map.cli.progress import progress
-from sat2map.cli.scene_options import Numbers
-from sat2map.cli.tile_source import NAMES, OPTIONS, Box, SourceName
+from sat2map.cli.tile_source import NAMES, OPTIONS, SourceName
 
 if TYPE_CHECKING:
     from sat2map.batch.planning import PlanOptions
@@ -30,12 +30,6 @@ def service_options(command: Command) -> Command:
     for option in reversed(OPTIONS[1:-1]):  # without --bbox and --dry-run
         command = option(command)
     return command
-
-
-def _products() -> tuple[str, ...]:
-    from sat2map.scenes.translate import PRODUCTS
-
-    return PRODUCTS
 
 
 @click.group(short_help="Translate a region of many scenes, cell by cell, on one machine or a Ray cluster.")
@@ -59,21 +53,8 @@ def batch() -> None:
 @batch.command(short_help="Cut sources into cells.")
 @click.argument("sources", nargs=-1, required=True, type=SourceName(), metavar="SOURCE...")
 @PLAN
-@click.option(
-    "--model",
-    default="carto",
-    show_default=True,
-    metavar="ID|DIR",
-    help="Shipped model, or folder of a bundle.",
-)
-@click.option(
-    "--products",
-    type=NameList("products", _products),
-    default="colour,classes,confidence",
-    show_default=True,
-    metavar="LIST",
-    help="Out of colour,classes,confidence; vectors need classes.",
-)
+@model_option
+@products_option("colour,classes,confidence", "; vectors need classes")
 @click.option(
     "--cell",
     "side",
@@ -100,7 +81,7 @@ def batch() -> None:
 )
 @click.option(
     "--origin",
-    type=Numbers(float),
+    type=Numbers(float, 2, "X,Y"),
     metavar="X,Y",
     help="With --crs: top-left corner of a pixel and of a cell, in metres; 0,0 of the CRS if not given.",
 )
@@ -119,7 +100,7 @@ def batch() -> None:
 @click.option("--bidx", type=Numbers(int), metavar="LIST", help="Bands to use as red,green,blue, from 1.")
 @click.option(
     "--scale",
-    type=Numbers(float, even=True),
+    type=Levels(),
     metavar="LOW,HIGH",
     help="Samples that become 0 and 255, in all sources.",
 )
@@ -165,8 +146,6 @@ def _options(wanted: dict[str, Any]) -> "PlanOptions":
     from sat2map.batch.planning import AreaOptions, GridOptions, PlanOptions, Reading
     from sat2map.scenes.sources.job import TileOptions
 
-    if wanted["origin"] is not None and len(wanted["origin"]) != 2:
-        raise click.UsageError("--origin needs two numbers: X,Y.")
     return PlanOptions(
         wanted["model"],
         wanted["products"],

@@ -4,16 +4,12 @@ from pathlib import Path
 
 import click
 
+from sat2map.cli.model_options import model_option
+
 
 @click.command(short_help="Translate a sample and make a page to look at.")
 @click.argument("out", type=click.Path(path_type=Path), default=Path("sat2map-demo"))
-@click.option(
-    "--model",
-    default="carto",
-    show_default=True,
-    metavar="ID|DIR",
-    help="Shipped model, or folder of a bundle.",
-)
+@model_option
 @click.option("--overwrite", is_flag=True, help="Replace a demonstration that is there.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
 def demo(out: Path, model: str, overwrite: bool, quiet: bool) -> None:

@@ -8,32 +8,13 @@ from typing import Any
 import click
 
 from sat2map.cli.destination import refuse_file_name
+from sat2map.cli.numbers import LonLat
 from sat2map.cli.progress import progress
 
 FOR_PAIRS = ("pairs", "tile", "val", "views", "resume")
 FOR_TOWN = ("size", "place")
 FOR_TOUR = ("tour", "size", "model", "back")
 FOR_SKETCH = ("sketch", "smooth")
-
-
-class LonLat(click.ParamType[tuple[float, float]]):
-    """A point on the globe."""
-
-    name = "lonlat"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, float]:
-        """Return (longitude, latitude) in degrees."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            lon, lat = (float(part) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r}: give LON,LAT in degrees, as 13.4,52.5", param, ctx)
-        if not (-180 <= lon <= 180 and -85 <= lat <= 85):
-            self.fail(f"{value!r} lies outside -180 to 180 and -85 to 85 degrees", param, ctx)
-        return lon, lat
 
 
 @click.command(short_help="Invent a town: map, satellite picture, plan and views, or a paired data set.")

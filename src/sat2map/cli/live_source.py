@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from sat2map.cli.tile_source import Box, Header
+from sat2map.cli.numbers import Box
+from sat2map.cli.tile_source import Header
 
 if TYPE_CHECKING:
     from sat2map.serve.remote import Remote

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
+from sat2map.cli.numbers import Levels, Numbers
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 TIF, TILES, PICTURE = "GeoTIFF", "tiles", "picture with a world file"
@@ -22,29 +24,6 @@ FOR: dict[str, tuple[frozenset[str], str]] = {
     "creation": (frozenset({TIF}), "is for GeoTIFFs: IN and OUT must both be TIFFs"),
     "zoom": (frozenset({TILES}), "is for tiles: IN must be a scene, and OUT a folder/, .mbtiles or .pmtiles"),
 }
-
-
-class Numbers(click.ParamType[tuple[float, ...]]):
-    """A comma-separated list of numbers, all whole for band numbers."""
-
-    def __init__(self, kind: type[int] | type[float], even: bool = False) -> None:
-        self.name = "numbers"
-        self._kind, self._even = kind, even
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, ...]:
-        """Return the numbers in the order given; lists of pairs must be LOW,HIGH with LOW below HIGH."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            numbers = tuple(self._kind(part) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r} is no comma-separated list of numbers", param, ctx)
-        pairs = zip(numbers[::2], numbers[1::2], strict=False)
-        if self._even and (len(numbers) % 2 or not all(-1e38 < low < high < 1e38 for low, high in pairs)):
-            self.fail(f"{value!r}: give LOW,HIGH with LOW below HIGH, once or for each band", param, ctx)
-        return numbers
 
 
 class Creation(click.ParamType[tuple[str, str]]):
@@ -86,7 +65,7 @@ OPTIONS = (
     click.option("--bidx", type=Numbers(int), metavar="LIST", help="Bands to use as red,green,blue, from 1."),
     click.option(
         "--scale",
-        type=Numbers(float, even=True),
+        type=Levels(),
         metavar="LOW,HIGH",
         help="Samples that become 0 and 255; the 2nd and 98th percentile if not given (8 bits: as they are).",
     ),

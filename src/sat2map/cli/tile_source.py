@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from sat2map.cli.numbers import Box
 from sat2map.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -39,26 +40,6 @@ class SourceName(click.Path):
         """Return a Path, or an address as it is."""
         text = str(value)
         return text if is_address(text) else super().convert(value, param, ctx)
-
-
-class Box(click.ParamType[tuple[float, ...]]):
-    """WEST,SOUTH,EAST,NORTH in degrees; whether they make sense is said by the room that uses them."""
-
-    name = "box"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, ...]:
-        """Return four numbers."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            numbers = tuple(float(part) for part in str(value).split(","))
-        except ValueError:
-            numbers = ()
-        if len(numbers) != 4:
-            self.fail(f"{value!r}: give WEST,SOUTH,EAST,NORTH in degrees", param, ctx)
-        return numbers
 
 
 class Header(click.ParamType[tuple[str, str]]):
@@ -198,13 +179,13 @@ def local_scene(
     `wanted` are the options of `tile_options` and `zoom`: the label of a level, or MIN-MAX, of which MAX is taken.
     Without it the level is that whose pixels are nearest in size to `metres`. Raises what `TileSource` raises.
     """
+    from sat2map.scenes.job import product_names
     from sat2map.scenes.sources.area import area_of, cover_of, ground_size, nearest_level
     from sat2map.scenes.sources.job import TileOptions, TileSource
-    from sat2map.scenes.tiles.job import tile_paths
     from sat2map.storage import refuse_existing
 
     label = re.sub(r"\d{1,2}-(\d{1,2})", r"\1", wanted["zoom"] or "")
-    for path in tile_paths(out, products).values():
+    for path in product_names(out, products).values():
         refuse_existing(path, overwrite=resume or overwrite or wanted["dry_run"])
     area = area_of(wanted["bbox"])
     rest = {name: wanted[name] for name in NAMES if name not in ("bbox", "dry_run")}

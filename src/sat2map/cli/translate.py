@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sat2map.cli.destination import Destination, destination, scenes_in
-from sat2map.cli.lists import NameList
+from sat2map.cli.model_options import model_option, products_option
 from sat2map.cli.progress import Progress, progress
 from sat2map.cli.scene_options import TILES, refuse_others, scene_options, zooms_of
 from sat2map.cli.tile_source import SourceName, local_scene, taken, tile_options
@@ -19,30 +19,11 @@ if TYPE_CHECKING:
     from sat2map.scenes.pictures import FolderResult
 
 
-def _products() -> tuple[str, ...]:
-    from sat2map.scenes.translate import PRODUCTS
-
-    return PRODUCTS
-
-
 @click.command(short_help="Turn an image, or each image of a folder, into a street map.")
 @click.argument("source", metavar="IN", type=SourceName())
 @click.argument("out", type=click.Path(), required=False)
-@click.option(
-    "--model",
-    default="carto",
-    show_default=True,
-    metavar="ID|DIR",
-    help="Shipped model, or folder of a bundle.",
-)
-@click.option(
-    "--products",
-    type=NameList("products", _products),
-    default="colour",
-    show_default=True,
-    metavar="LIST",
-    help="Out of colour,classes,confidence.",
-)
+@model_option
+@products_option("colour")
 @click.option(
     "--window",
     type=click.IntRange(min=1),

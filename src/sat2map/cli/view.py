@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sat2map.cli.numbers import Numbers
 from sat2map.cli.progress import progress
 from sat2map.cli.tile_source import Header, is_address
 
@@ -24,24 +25,6 @@ FOR = {  # option -> the source that it is for
     "rate": "--scene ADDRESS",
 }  # fmt: skip
 NEGATIVE = re.compile(r"-[\d.]+,-?[\d.]+")
-
-
-class Pair(click.ParamType[tuple[float, float]]):
-    """Two numbers with a comma."""
-
-    name = "pair"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, float]:
-        """Return both."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            one, two = (float(part) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r}: give two numbers with a comma between them", param, ctx)
-        return one, two
 
 
 class Western(click.Command):
@@ -83,7 +66,10 @@ class Western(click.Command):
 @click.option(
     "--gsd", type=click.FloatRange(0.01, 100), metavar="METRES", help="IMAGE: metres per pixel; needed."
 )
-@click.option("--at", type=Pair(), metavar="COL,ROW", help="IMAGE: where to stand.  [default: its middle]")
+@click.option(
+    "--at", type=Numbers(float, 2, "COL,ROW"), metavar="COL,ROW",
+    help="IMAGE: where to stand.  [default: its middle]",
+)  # fmt: skip
 @click.option(
     "--up", type=float, default=0.0, metavar="DEG", help="IMAGE: the heading that is up in it.  [0: north]"
 )

@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ _LEVEL = 1  # of zlib: maps are flat and shrink well at any level
 
 
 class BlockStore:
-    """A sink that keeps blocks on disk. Hold the folder (`storage.locked`) while it is used."""
+    """A sink that keeps blocks on disk, used `at_work`: while this process holds the folder."""
 
     def __init__(self, folder: Path, products: tuple[str, ...]) -> None:
         """`products` are those of each block, colour with three samples per pixel."""
@@ -39,6 +39,17 @@ class BlockStore:
     def windows(self) -> list[Window]:
         """The blocks that are done, row by row."""
         return sorted(self._done)
+
+    @contextlib.contextmanager
+    def at_work(self, key: Mapping[str, Any], *, resume: bool, overwrite: bool) -> Iterator[None]:
+        """Hold the folder, sweep up beside it what was killed, and `begin`. Raises what that does, and RunLocked."""
+        with storage.locked(self.folder):
+            storage.sweep(self.folder.parent)
+            self.begin(key, resume=resume, overwrite=overwrite)
+            try:
+                yield
+            finally:
+                self.remove_if_empty()
 
     def begin(self, key: Mapping[str, Any], *, resume: bool, overwrite: bool = False) -> None:
         """Go on with the job that was begun here, or begin anew.

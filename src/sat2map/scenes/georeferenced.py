@@ -22,7 +22,7 @@ from sat2map.runtime import Translator
 from sat2map.scenes import raster, worldfile
 from sat2map.scenes.blocks import BlockStore
 from sat2map.scenes.familiarity import warn
-from sat2map.scenes.job import NOTICE, SceneOptions, digest, key_of
+from sat2map.scenes.job import NOTICE, SceneOptions, digest, key_of, product_names
 from sat2map.scenes.preview import SOURCE, about_scene, preview_path, write_preview
 from sat2map.scenes.resolution import Resampled, choose
 from sat2map.scenes.sketch import Sketch
@@ -45,7 +45,7 @@ class Opened(NamedTuple):
 
 
 def product_paths(out: Path, products: tuple[str, ...]) -> dict[str, Path]:
-    """Say where each product goes: `out` for the colour or a single product, else beside it under its stem.
+    """Say where each product goes, as `product_names` does.
 
     Raises UnsupportedFormat if `out` is called neither like a GeoTIFF nor like a picture.
     """
@@ -56,12 +56,7 @@ def product_paths(out: Path, products: tuple[str, ...]) -> dict[str, Path]:
             f"cannot write a map to {out}",
             "Use a name that ends in .tif, .png, .jpg or .webp; for tiles in .mbtiles, .pmtiles or /",
         )
-    return {
-        name: out
-        if name == "colour" or len(products) == 1
-        else out.with_name(f"{out.stem}_{name}{out.suffix}")
-        for name in products
-    }
+    return product_names(out, products)
 
 
 def translate_scene(
@@ -98,10 +93,7 @@ def translate_scene(
         for notice in scene.notices:
             if on_notice:
                 on_notice(notice)
-        stack.enter_context(storage.locked(store.folder))
-        storage.sweep(out.parent)
-        store.begin(key, resume=options.resume, overwrite=options.overwrite)
-        stack.callback(store.remove_if_empty)
+        stack.enter_context(store.at_work(key, resume=options.resume, overwrite=options.overwrite))
         blank = (lambda window: not scene.shown.valid(window).any()) if scene.pixels.has_missing else None
         if on_notice:
             warn(translator.card, scene.shown, source.name, on_notice, blank)

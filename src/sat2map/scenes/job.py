@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,16 @@ class SceneOptions:
     jobs: int | None = None
     overwrite: bool = False
     resume: bool = False
+
+
+def product_names(out: Path, products: Sequence[str]) -> dict[str, Path]:
+    """Say where each product goes: `out` for the colour or a single product, else beside it under its stem."""
+    return {
+        name: out
+        if name == "colour" or len(products) == 1
+        else out.with_name(f"{out.stem}_{name}{out.suffix}")
+        for name in products
+    }
 
 
 def digest(key: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from sat2map import storage
 from sat2map.errors import StorageFailed
 from sat2map.mercator import Tile
+from sat2map.scenes.sources.kept import trim
 
 _EMPTY = b"empty"  # on disk: it is known that nothing is there
 _SUM = hashlib.sha256().digest_size
@@ -133,28 +134,13 @@ class TileCache:
                 self._queue.task_done()
 
     def _put(self, path: Path, content: bytes) -> None:
+        assert self._folder
         with contextlib.suppress(StorageFailed):  # a full disk is no reason to fail: nobody needs this copy
             if self._written == 0 or self._written > self._disk // 16:
-                self._trim()
+                trim(self._folder, self._disk)
                 self._written = 0
             storage.write_bytes(path, content)
             self._written += len(content)
-
-    def _trim(self) -> None:
-        """Remove what was not used for longest until the rest leaves room for a sixteenth more."""
-        assert self._folder
-        found = []
-        for path in self._folder.glob("*/*.tile"):
-            with contextlib.suppress(OSError):
-                status = path.stat()
-                found.append((status.st_mtime, status.st_size, path))
-        total = sum(size for _, size, _ in found)
-        for _, size, path in sorted(found):
-            if total <= self._disk - self._disk // 16:
-                return
-            with contextlib.suppress(OSError):
-                path.unlink()
-                total -= size
 
 
 def _size(entry: Entry) -> int:

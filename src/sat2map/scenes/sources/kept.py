@@ -43,21 +43,23 @@ class KeptTiles:
             self._written += len(content)
             if self._written > self._size // 16:
                 self._written = 0
-                self._trim()
-
-    def _trim(self) -> None:
-        found = []
-        for path in self._folder.glob("*/*.tile"):
-            with contextlib.suppress(OSError):
-                status = path.stat()
-                found.append((status.st_mtime, status.st_size, path))
-        total = sum(size for _, size, _ in found)
-        for _, size, path in sorted(found):
-            if total <= self._size - self._size // 16:
-                return
-            with contextlib.suppress(OSError):
-                path.unlink()
-                total -= size
+                trim(self._folder, self._size)
 
     def _path(self, place: Place) -> Path:
         return self._folder / f"{place.row % 256:02x}" / f"{place.row}-{place.col}.tile"
+
+
+def trim(folder: Path, size: int) -> None:
+    """Remove the oldest tiles in the folders in `folder` until the rest leaves room for a sixteenth of `size` bytes."""
+    found = []
+    for path in folder.glob("*/*.tile"):
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            found.append((status.st_mtime, status.st_size, path))
+    total = sum(taken for _, taken, _ in found)
+    for _, taken, path in sorted(found):
+        if total <= size - size // 16:
+            return
+        with contextlib.suppress(OSError):
+            path.unlink()
+            total -= taken

@@ -23,7 +23,7 @@ from sat2map.runtime import Translator
 from sat2map.scenes import raster
 from sat2map.scenes.blocks import BlockStore
 from sat2map.scenes.familiarity import warn
-from sat2map.scenes.job import NOTICE, SceneOptions, digest, key_of
+from sat2map.scenes.job import NOTICE, SceneOptions, digest, key_of, product_names
 from sat2map.scenes.preview import SOURCE, about_scene, preview_path, write_preview
 from sat2map.scenes.raster.origin import COPYRIGHT
 from sat2map.scenes.resolution import WORTH_A_NOTICE
@@ -36,16 +36,6 @@ from sat2map.scenes.translate import Progress, translate
 
 UInt8 = npt.NDArray[np.uint8]
 DEEPER = 4  # zooms by which tiles may be larger than what the network works at
-
-
-def tile_paths(out: Path, products: tuple[str, ...]) -> dict[str, Path]:
-    """Say where each product goes: `out` for the colour or a single product, else beside it under its stem."""
-    return {
-        name: out
-        if name == "colour" or len(products) == 1
-        else out.with_name(f"{out.stem}_{name}{out.suffix}")
-        for name in products
-    }
 
 
 def translate_to_tiles(
@@ -65,7 +55,7 @@ def translate_to_tiles(
     Raises what `open_mercator` and `translate` raise; WrongResolution for zooms that make no sense; UnsupportedFormat
     for a scene without pixels; OutputExists; NothingToResume; StorageFailed; RunLocked.
     """
-    paths = tile_paths(out, options.products)
+    paths = product_names(out, options.products)
     _refuse(paths, out, kind, options)
     with ExitStack() as stack:
         scene = stack.enter_context(
@@ -97,10 +87,7 @@ def translate_to_tiles(
         for notice in notices(scene):
             if on_notice:
                 on_notice(notice)
-        stack.enter_context(storage.locked(store.folder))
-        storage.sweep(out.parent)
-        store.begin(key, resume=options.resume, overwrite=options.overwrite)
-        stack.callback(store.remove_if_empty)
+        stack.enter_context(store.at_work(key, resume=options.resume, overwrite=options.overwrite))
         at_work = scene.source(scene.zoom)
         data = scene.data._replace(
             row=scene.data.row - scene.region.row, col=scene.data.col - scene.region.col
