@@ -2,12 +2,15 @@
 
     python benchmarks/results.py BUNDLE... --data maps --into docs/recipes.md [--keep results] [--limit 25]
         [--protocols maps-600,reverse-600] [--features squeezenet.npz] [--cycle-model carto] [-j 2]
+        [--beside other.json]
 
 Each BUNDLE (a folder, or the id of a shipped model) is scored by the protocol of its direction, and so are the
 baselines. A model that learned at another ground resolution than the protocol's pictures have is given each picture at
 its own, and its answer is brought back to the size of the truth (both bicubic): otherwise a U-Net that was trained on
 pictures of 286 px would be asked for what it has never seen. `--keep` holds the whole results as `sat2map evaluate
 --json` writes them, for `sat2map compare`; what is there of the same graph, pictures and options is not computed again.
+
+`--beside` names results of systems that are no bundles, as `sat2map evaluate --predictions DIR --json` writes them.
 
 The table goes between the lines `<!-- results -->` and `<!-- end of results -->` of the document, or to the screen.
 """
@@ -108,7 +111,7 @@ def wants_cycle(protocol: Protocol, options: argparse.Namespace) -> bool:
     return bool(options.cycle_model) and protocol.direction == "map2sat"
 
 
-def markdown(results: Sequence[tuple[Bundle, Result]]) -> str:
+def markdown(results: Sequence[tuple[Bundle | None, Result]]) -> str:
     """One table: for each direction its models, then the baselines."""
     tables = {
         direction: figures.table([result for _, result in results if result.direction == direction])
@@ -117,7 +120,7 @@ def markdown(results: Sequence[tuple[Bundle, Result]]) -> str:
     have = {key for table in tables.values() for key in table.keys}
     keys = [key for key in figures.FIGURES if key in have and key not in LEFT_OUT]
     keys += sorted(have - set(figures.FIGURES))  # distances of features
-    training = {bundle.card.id: bundle.card.training for bundle, _ in results}
+    training = {bundle.card.id: bundle.card.training for bundle, _ in results if bundle}
     titles = [figures.describe(key).title for key in keys]
     lines = [f"| | images seen | {' | '.join(titles)} |", "|---|---" + "|---" * len(keys) + "|"]
     for direction, table in tables.items():
@@ -125,7 +128,7 @@ def markdown(results: Sequence[tuple[Bundle, Result]]) -> str:
         way = "satellite to map" if direction == "sat2map" else "map to satellite"
         lines.append(f"| **{way}**, `{one.protocol}`, n = {one.n} |" + " |" * (len(keys) + 1))
         for row in table.rows:
-            seen = "" if row.baseline else f"{training[row.label].images_seen:,}"
+            seen = f"{training[row.label].images_seen:,}" if row.label in training else ""
             name = f"*{row.label}*" if row.baseline else f"`{row.label}`"
             values = " | ".join(figures.show(key, row.figures.get(key)) for key in keys)
             lines.append(f"| {name} | {seen} | {values} |")
@@ -154,15 +157,17 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, metavar="DIR")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--features", type=Path)
+    parser.add_argument("--beside", type=Path, nargs="*", default=[], metavar="JSON")
     parser.add_argument("--cycle-model", metavar="ID|DIR")
     parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     protocols = {PROTOCOLS[name].direction: PROTOCOLS[name] for name in options.protocols.split(",")}
-    results = []
+    results: list[tuple[Bundle | None, Result]] = []
     for name in options.bundles:
         bundle = find(name)
         results.append((bundle, score(bundle, protocols[bundle.card.direction], options)))
         print(f"{name}: {results[-1][1].seconds:.0f} s", file=sys.stderr, flush=True)
+    results += [(None, read_result(path)) for path in options.beside]
     table = markdown(results)
     if options.into:
         put_into(options.into, table)
