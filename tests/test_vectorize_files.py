@@ -78,6 +78,8 @@ def test_a_geopackage_has_layers_attributes_and_a_place(tmp_path) -> None:
     assert len(lake["geometry"].interiors) == 1 and lake["area_m2"] == (70 * 100 - 20 * 20) / 4
     roads = features(out, "roads")
     assert sum(road["length_m"] for road in roads) == pytest.approx(220, abs=3)
+    assert [*roads[0]] == ["geometry", "class", "length_m", "width_m", "confidence"]
+    assert [*lake] == ["geometry", "class", "area_m2", "confidence"]
     widths = {name: {r["width_m"] for r in roads if r["class"] == name} for name in ("road", "highway")}
     assert all(abs(w - 5) < 1 for w in widths["road"]) and all(abs(w - 6) < 1 for w in widths["highway"])
     info = pyogrio.read_info(out, layer="roads")

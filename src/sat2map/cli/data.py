@@ -196,6 +196,7 @@ def check(
     """
     from sat2map.data.check import audit
     from sat2map.data.check_page import write_page
+    from sat2map.data.findings import KINDS
     from sat2map.data.pairs import PairedSet
     from sat2map.data.quarantine import propose, write_quarantine
     from sat2map.storage import refuse_existing, write_json
@@ -216,7 +217,7 @@ def check(
     if not quiet:
         click.echo(f"{folder}: {_counted(found.splits)}")
         for kind, (severity, count) in found.summary().items():
-            click.echo(f"{severity}: {kind}: {count}")
+            click.echo(f"{severity}: {kind}: {count:,}. {KINDS[kind][1]}")
         click.echo(f"better left out of training: {len(unfit)} pairs")
         for output in (json_file, report, quarantine):
             if output:

@@ -77,7 +77,8 @@ FOR_SKETCH = ("sketch", "smooth")
 )  # fmt: skip
 @click.option(
     "--from-sketch", "sketch", type=click.Path(path_type=Path), metavar="FILE",
-    help="Clean up this drawn or foreign map instead; OUT is an image.",
+    help="Clean up this drawn or foreign map instead (grey, black, white: streets; orange, yellow, red: highways; "
+    "brown: houses; green; blue); OUT is an image.",
 )  # fmt: skip
 @click.option(
     "--smooth", type=click.IntRange(0, 15), default=2, show_default=True, metavar="PX",

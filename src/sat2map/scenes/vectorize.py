@@ -96,7 +96,8 @@ def vectorize(
     driver = DRIVERS[out.suffix.lower()]
     frame, metric, notices = _frame(source, options)
     unit = "m" if metric else "px"
-    columns = [f"area_{unit}2", f"length_{unit}", f"width_{unit}", *(["confidence"] if confidence else [])]
+    both = ("confidence",) if confidence else ()
+    columns = {"polygons": (f"area_{unit}2", *both), "lines": (f"length_{unit}", f"width_{unit}", *both)}
     with replacing_all(files, overwrite=overwrite) as temporary, _staging(temporary[0], driver) as staged:
         writer = LayerWriter(staged, source.crs, layers, columns, together=driver == "GeoJSON")
         Vectorizer(source, confidence, options, frame, layers, writer, unit).run(on_progress)

@@ -68,13 +68,22 @@ class LayerWriter:
     """Collects features per layer and appends them to a GeoPackage, some thousand at a time."""
 
     def __init__(
-        self, path: Path, crs: str | None, layers: Sequence[Layer], columns: Sequence[str], *, together: bool
+        self,
+        path: Path,
+        crs: str | None,
+        layers: Sequence[Layer],
+        columns: Mapping[str, Sequence[str]],
+        *,
+        together: bool,
     ) -> None:
-        """Create the layers, empty. `columns` are the numeric ones; every feature also has its class.
+        """Create the layers, empty. `columns` are the numeric ones of each kind; every feature also has its class.
 
-        `together`: there is one layer for all, `TOGETHER`, and a column that says which one a feature belongs to.
+        `together`: there is one layer for all, `TOGETHER`, which has all columns and one that says which layer a
+        feature belongs to.
         """
-        self._path, self._crs, self._numbers, self._together = path, crs, tuple(columns), together
+        self._path, self._crs, self._together = path, crs, together
+        every = tuple(dict.fromkeys(name for names in columns.values() for name in names))
+        self._numbers = {layer.name: every if together else tuple(columns[layer.kind]) for layer in layers}
         self._waiting: dict[str, list[tuple[Geometries, Columns]]] = {}
         self._types = {layer.name: TYPES[layer.kind] for layer in layers}
         self.counts = dict.fromkeys(self._types, 0)
@@ -99,7 +108,7 @@ class LayerWriter:
     def _aligned(self, count: int, layer: str, columns: Mapping[str, npt.NDArray[Any]]) -> Columns:
         aligned: Columns = {"layer": np.full(count, layer, object)} if self._together else {}
         aligned["class"] = np.asarray(columns.get("class", np.empty(0)), object)
-        for name in self._numbers:
+        for name in self._numbers[layer]:
             aligned[name] = np.asarray(columns.get(name, np.full(count, np.nan)), np.float64)
         return aligned
 
