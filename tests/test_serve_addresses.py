@@ -235,6 +235,14 @@ def test_nobody_else_is_let_in_without_a_token(folder, tmp_path, capsys):
     assert Settings(host="0.0.0.0", token="long-enough").token
 
 
+def test_what_cannot_be_served_or_kept_is_said_before_anything_is_opened(folder, tmp_path, capsys):
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff")
+    assert main(["serve", str(tmp_path / "photo.jpg"), "--model", str(folder / "tiny")]) == 1
+    assert "photo.jpg is no GeoTIFF" in capsys.readouterr().err
+    assert main(["serve", "--cache", str(tmp_path / "photo.jpg" / "x"), "--model", str(folder / "tiny")]) == 1
+    assert "cannot make the folder" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(not EXAMPLES, reason="SAT2MAP_EXAMPLES is not set")
 def test_what_schemathesis_makes_up_is_answered_as_described(server):
     tool = shutil.which("schemathesis")

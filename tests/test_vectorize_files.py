@@ -235,6 +235,7 @@ except StorageFailed as error:
 """
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
     assert process.stdout.startswith("refused"), process.stdout + process.stderr
+    assert "tmp-" not in process.stdout, process.stdout
     assert list(tmp_path.iterdir()) == []
 
 

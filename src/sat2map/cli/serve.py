@@ -1,5 +1,6 @@
 """`sat2map serve`: scenes and models as live map layers, and a page to try them."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +121,7 @@ def serve(
         models += _other_shipped(models)
     addresses = [scene for scene in scenes if isinstance(scene, str)]
     remotes = remotes_of(ctx, addresses, options)
+    _writable(options["cache"])
     settings = Settings(
         scenes=_scenes(tuple(scene for scene in scenes if isinstance(scene, Path))),
         remotes=remotes,
@@ -207,6 +209,17 @@ def _unlike(name: str, others: dict[str, Any]) -> str:
     while made in others:
         made, number = f"{name}_{number}", number + 1
     return made
+
+
+def _writable(cache: Path | None) -> None:
+    """Make the folder of --cache. Raises StorageFailed; later, a tile that cannot be kept is no error."""
+    from sat2map.errors import StorageFailed
+    from sat2map.storage import make_folder
+
+    if cache is not None and not os.access(make_folder(cache), os.W_OK | os.X_OK):
+        raise StorageFailed(
+            f"cannot keep tiles in {cache}: it is read-only", "Name another folder as --cache"
+        )
 
 
 def _token(path: Path | None) -> str:

@@ -203,6 +203,8 @@ def _writing(path: Path) -> Iterator[None]:
             warnings.filterwarnings("ignore", message=".*'crs' was not provided")
             yield
     except (errors.DataSourceError, errors.DataLayerError, errors.FeatureError, sqlite3.Error) as error:
+        reason = str(error).rpartition(": ")[2]  # before that stands a temporary name
         raise StorageFailed(
-            f"cannot write {path}: {error}", "Check the free space and the rights of the folder."
+            f"cannot write vectors into {path.parent}: {reason}",
+            "Check the free space and the rights of the folder.",
         ) from error
