@@ -55,8 +55,8 @@ def choose(
     ratio = max(size / target, target / size)
     if ratio > ABSURD:
         raise WrongResolution(
-            f"the scene has {_show(size)} m per pixel, {ratio:,.0f} times {'more' if size > target else 'less'} than the "
-            f"{target:g} m {'asked for' if told else 'that the model was trained at'}",
+            f"the scene has {_show(size)} m per pixel, {ratio:,.0f} times {'more' if size > target else 'less'} than "
+            f"the {target:g} m {'asked for' if told else 'that the model was trained at'}",
             f"Use imagery of about {model:g} m, or choose a --gsd within {ABSURD:g} times of the scene's",
         )
     if not told and size > TOO_FAR * target:  # finer imagery loses nothing that the model could use
