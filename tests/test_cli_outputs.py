@@ -71,6 +71,7 @@ def test_zooms_are_those_that_were_asked_for(world):
         (["photo.png", "map.pmtiles"], "georeferenced"),
         (["photo.png", "map.tif"], "ordinary picture"),
         (["model", "maps.png"], "name a folder"),
+        (["model", "maps", "--format", "tif"], "--format is for scenes"),
         (["photo.png", "map.png", "--zoom", "3"], "--zoom"),
         (["photo.png", "map.png", "--preview"], "--preview"),
         (["plain.tif", "map.png", "--gsd", "1"], "--gsd"),

@@ -44,7 +44,11 @@ def destination(ctx: click.Context, source: Path | str, out: str | None, kind: s
     if by_name is None and not is_folder and (out.endswith(("/", os.sep)) or path.is_dir()):
         by_name = "xyz"
     kind = kind or by_name
-    if kind is not None and not is_scene and not (by_name is None and is_folder):
+    if is_folder and kind and not by_name:
+        raise click.UsageError(
+            f"--format is for scenes, and {source} is a folder: of its images come PNGs.", ctx
+        )
+    if kind is not None and not is_scene:
         if kind != "tif":
             raise click.UsageError(f"{out} would be tiles, for which IN must be a georeferenced TIFF.", ctx)
         assert isinstance(source, Path), "an address is a scene"
