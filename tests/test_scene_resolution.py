@@ -15,6 +15,7 @@ from sat2map.errors import UnusableCrs, WrongResolution
 from sat2map.grid import Window
 from sat2map.runtime import Translation
 from sat2map.scenes.georeferenced import SceneOptions, translate_scene
+from sat2map.scenes.raster import SHOWN
 from sat2map.scenes.resolution import Factors, Resampled, choose, places
 
 
@@ -164,6 +165,7 @@ def test_a_finer_scene_is_translated_coarsely_and_repeated_on_its_own_grid(tmp_p
     translate_scene(Same(), tmp_path / "in.tif", tmp_path / "out.tif", SceneOptions(gsd=0.90036))
     with rasterio.open(tmp_path / "out.tif") as file:
         got, valid = np.moveaxis(file.read(), 0, -1), file.dataset_mask() > 0
+        assert file.tags()[SHOWN] == "0.90036"
     assert np.array_equal(valid, mask)
     squares = pixels.reshape(48, 2, 65, 2, 3).mean((1, 3)).repeat(2, 0).repeat(2, 1)
     assert np.abs(got - squares)[mask].max() <= 1 and not got[~mask].any()

@@ -172,6 +172,39 @@ def test_blocks_change_nothing_that_is_written(tmp_path) -> None:
     assert sum(map(len, found[0].values())) > 100
 
 
+def test_the_stairs_of_what_was_drawn_coarsely_vanish_on_a_finer_grid(tmp_path) -> None:
+    row, col = np.mgrid[:80, :80] * 0.9  # metres
+    turned = np.stack([0.8 * row - 0.6 * col, 0.6 * row + 0.8 * col])
+    drawn = np.where((np.abs(turned - np.array([7, 50])[:, None, None]) < 15).all(0), GREEN, LAND)
+    parks = {}
+    for times, detail in ((1, None), (6, None), (6, 0.9)):
+        fine = np.repeat(np.repeat(drawn, times, 0), times, 1).astype(np.uint8)
+        place = Affine(0.9 / times, 0.0, 400_000.0, 0.0, -0.9 / times, 5_800_000.0)
+        source = ClassArray(fine, place, wkt(UTM), (0.9 / times,) * 2, detail)
+        vectorize(source, tmp_path / "park.gpkg", VectorOptions(layers=("green",)), overwrite=True)
+        (park,) = features(tmp_path / "park.gpkg", "green")
+        parks[times, detail] = park["geometry"]
+    assert parks[6, 0.9].equals(parks[1, None])
+    few, many = (len(parks[6, detail].exterior.coords) for detail in (0.9, None))
+    assert many > 3 * few
+
+
+@pytest.mark.parametrize("written", ["", "much", "nan", "inf", "-1", "0", "0.9"])
+def test_how_coarsely_classes_were_drawn_is_read_from_their_tags(tmp_path, written: str) -> None:
+    import rasterio
+    from rasterio.transform import Affine as Transform
+
+    from sat2map.scenes.raster import SHOWN
+    from sat2map.scenes.vectors.opening import open_classes
+
+    grid = {"width": 240, "height": 200, "count": 1, "dtype": "uint8", "driver": "GTiff"}
+    with rasterio.open(tmp_path / "a.tif", "w", crs=UTM, transform=Transform(*PLACE), **grid) as dataset:
+        dataset.write(town(), 1)
+        dataset.update_tags(**{SHOWN: written})
+    with open_classes(tmp_path / "a.tif") as classes:
+        assert classes.detail == (0.9 if written == "0.9" else None)
+
+
 def test_areas_of_all_layers_add_up_to_the_scene(tmp_path) -> None:
     out, _ = run(tmp_path, "town.gpkg", layers=tuple(LAYERS), simplify=0.0, min_area=0.0)
     names = [name for name, layer in LAYERS.items() if layer.kind == "polygons"]

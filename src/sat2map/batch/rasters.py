@@ -64,6 +64,8 @@ class Mosaicked:
     Pixels are read inside a `with`; where they lie is known without.
     """
 
+    detail: float | None = None  # cells are drawn on this very grid
+
     def __init__(
         self,
         folder: Path,

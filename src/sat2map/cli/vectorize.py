@@ -46,7 +46,7 @@ def _layers() -> tuple[str, ...]:
     "--simplify",
     type=click.FloatRange(min=0),
     metavar="M",
-    help="How far a line may move to be simpler; 3/4 of a pixel if not given, 0 for not at all.",
+    help="How far a line may move to be simpler; 3/4 of a pixel, as the network saw it, if not given; 0: not at all.",
 )
 @click.option(
     "--min-road",

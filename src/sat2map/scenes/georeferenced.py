@@ -210,6 +210,8 @@ def _layers(card: ModelCard, scene: Opened, key: Mapping[str, Any]) -> dict[str,
         "SAT2MAP_MODEL_METRES_PER_PIXEL": f"{card.metres_per_pixel:g}",
         "SAT2MAP_RESAMPLED": "yes" if isinstance(scene.shown, Resampled) else "no",
     }
+    if isinstance(scene.shown, Resampled):
+        tags[raster.SHOWN] = f"{key['gsd'] or card.metres_per_pixel:g}"
     layers = {}
     for name in key["products"]:
         own = {**tags, "SAT2MAP_PRODUCT": name}

@@ -51,7 +51,7 @@ class VectorOptions:
 
     layers: tuple[str, ...] = DEFAULT  # names in `vectors.layers.LAYERS`
     min_area: float = 10.0  # square metres; smaller polygons are left out and smaller holes filled
-    simplify: float | None = None  # metres that a line may move; None: 3/4 of a pixel or square; 0: not
+    simplify: float | None = None  # metres that a line may move; None: 3/4 of a pixel; 0: not at all
     right_angles: bool = True  # for buildings
     overlap: float = 0.75  # least intersection over union of a right-angled building with its pixels
     min_road: float = 10.0  # metres; shorter dead ends and shorter roads standing alone are left out
@@ -171,7 +171,8 @@ class Vectorizer:
             if layer.kind == "lines"
         }
         self._block = block_side(options.block, squares)
-        self._tolerance = STAIRS * frame.pixel if options.simplify is None else options.simplify
+        drawn = max(frame.pixel, source.detail or 0.0) if unit == "m" else frame.pixel
+        self._tolerance = STAIRS * drawn if options.simplify is None else options.simplify
         self._place = _to_crs(source, frame)
         self._stitcher = Stitcher(source.shape[1], self._layer_of)
 

@@ -7,6 +7,7 @@ which pixels are missing) and `scaling.py` (which values); where the pixels lie 
 """
 
 from sat2map.scenes.raster.bands import Bands
+from sat2map.scenes.raster.facts import SHOWN
 from sat2map.scenes.raster.gate import many_open, open_scene, tags_of
 from sat2map.scenes.raster.grids import Units, box_in, north_up, placed, units_of
 from sat2map.scenes.raster.header import Limits, is_tiff
@@ -23,6 +24,7 @@ from sat2map.scenes.raster.writing import CREATION_KEYS, Layer, Piece, finalise,
 __all__ = [
     "BLOCK",
     "CREATION_KEYS",
+    "SHOWN",
     "Bands",
     "Layer",
     "Limits",

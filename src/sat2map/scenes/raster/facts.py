@@ -8,6 +8,7 @@ from sat2map.errors import UnusableCrs
 from sat2map.scenes.raster.gate import translated_errors, without_warnings
 from sat2map.scenes.raster.place import Place, metres_per_pixel
 
+SHOWN = "SAT2MAP_SHOWN_METRES_PER_PIXEL"  # how large pixels were to the network
 OWN = "SAT2MAP_"  # what the tags of our products begin with
 _EDGE = 21  # points per edge, where bounds are brought to degrees
 

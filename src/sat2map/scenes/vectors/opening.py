@@ -1,6 +1,6 @@
 """Opening what a user names as classes: GeoTIFFs of classes or of map colours, and images of maps."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from sat2map.grid import Window
 from sat2map.images import read_image
 from sat2map.palette import CLASS_NAMES, MAPS, Palette
 from sat2map.scenes.pictures import Picture
-from sat2map.scenes.raster import Place, RasterSource, is_tiff, metres_per_pixel, open_scene
+from sat2map.scenes.raster import SHOWN, Place, RasterSource, is_tiff, metres_per_pixel, open_scene
 from sat2map.scenes.translate import Source
 from sat2map.scenes.vectors.sources import (
     NOTHING,
@@ -86,13 +86,14 @@ class SceneColours:
 class PlacedClasses:
     """Classes with their place on Earth."""
 
-    def __init__(self, raster: Raster, place: Place) -> None:
-        """`place` is that of `raster`."""
+    def __init__(self, raster: Raster, place: Place, tags: Mapping[str, str]) -> None:
+        """`place` and `tags` are those of `raster`."""
         affine, metres = place.affine(), metres_per_pixel(place)
         self.shape, self.read = raster.shape, raster.read
         self.transform = None if affine is None else Affine(*tuple(affine)[:6])
         self.crs: str | None = place.crs.to_wkt() if place.crs and affine is not None else None
         self.metres = None if metres is None else (metres[1], metres[0])
+        self.detail = _number(tags.get(SHOWN, ""))
 
 
 @contextmanager
@@ -120,7 +121,16 @@ def open_classes(
         else:
             raster = SceneColours(dataset, name, palette)
             _look(raster.pixels, path, palette, on_notice)
-        yield PlacedClasses(raster, Place.of(dataset))
+        yield PlacedClasses(raster, Place.of(dataset), dataset.tags())
+
+
+def _number(text: str) -> float | None:
+    """Read a positive number from a tag, which anybody may have written."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if 0 < number < float("inf") else None
 
 
 def _look(source: Source, path: Path, palette: Palette, on_notice: Callable[[str], None]) -> None:

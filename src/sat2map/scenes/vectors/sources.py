@@ -49,6 +49,10 @@ class ClassSource(Raster, Protocol):
     def metres(self) -> tuple[float, float] | None:
         """Ground size of a pixel along a row and down a column at the scene's centre, if known."""
 
+    @property
+    def detail(self) -> float | None:
+        """Metres per pixel at which the classes were drawn before they were put on this grid, if known."""
+
 
 class RasterArray:
     """A raster in memory."""
@@ -82,10 +86,11 @@ class ClassArray(RasterArray):
         transform: Affine | None = None,
         crs: str | None = None,
         metres: tuple[float, float] | None = None,
+        detail: float | None = None,
     ) -> None:
         """`values` (H, W) uint8 class numbers, 255 where nothing is known. Raises WrongBands for another shape."""
         super().__init__(values)
-        self.transform, self.crs, self.metres = transform, crs, metres
+        self.transform, self.crs, self.metres, self.detail = transform, crs, metres, detail
 
 
 def read_padded(raster: Raster, window: Window, margin: int) -> UInt8:
