@@ -11,7 +11,9 @@ import tiny
 from sat2map.bundle import Metrics, find
 from sat2map.cli.descriptions import work_lines
 from sat2map.cli.main import main
-from sat2map.images import write_image
+from sat2map.images import encode_png, write_image
+from sat2map.mercator import Degrees, Tile
+from sat2map.scenes.tiles.containers import CONTAINERS, Tileset
 
 FIGURES = Metrics(
     protocol="maps-600",
@@ -262,3 +264,32 @@ def test_vector_files_that_are_none_get_the_typed_error(content, tmp_path, capsy
     (tmp_path / "a.bin").write_bytes(content)
     assert main(["info", str(tmp_path / "a.bin")]) == 1
     assert "cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "kind"), [("t", "xyz"), ("t.mbtiles", "mbtiles"), ("t.pmtiles", "pmtiles")])
+def test_tiles_say_what_they_hold(name, kind, tmp_path, capsys):
+    tiles = [Tile(3, 4, 2), Tile(4, 8, 5), Tile(4, 9, 5)]
+    more = {"sat2map_model": "carto", "attribution": "Somebody"}
+    tileset = Tileset("town colour", "Generated", (3, 4), Degrees(0.0, 40.0, 45.0, 60.0), more)
+    with CONTAINERS[kind](tmp_path / name, tileset, overwrite=False) as put:
+        for tile in tiles:
+            put(tile, encode_png(np.zeros((256, 256, 3), np.uint8)))
+    assert main(["info", str(tmp_path / name), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    said = found["metadata"]
+    assert (found["is"], found["format"], said["minzoom"], said["maxzoom"]) == ("tiles", kind, 3, 4)
+    assert said["bounds"] == pytest.approx([0, 40, 45, 60]) and said["name"] == "town colour"
+    assert kind == "xyz" or said["tiles_count"] == len(tiles)
+    assert main(["info", str(tmp_path / name)]) == 0
+    shown = capsys.readouterr().out
+    assert all(words in shown for words in ("3 to 4", "west 0", "model carto", "Somebody"))
+
+
+def test_tiles_that_were_damaged_are_still_called_tiles(tmp_path, capsys):
+    (tmp_path / "torn.pmtiles").write_bytes(b"PMTiles\x03" + b"\xff" * 40)
+    (tmp_path / "torn.mbtiles").write_bytes(b"SQLite format 3\x00" + b"\xff" * 40)
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "tiles.json").write_text('{"tilejson": "3.0')
+    for name in ("torn.pmtiles", "torn.mbtiles", "torn"):
+        assert main(["info", str(tmp_path / name)]) == 0
+        assert "tiles" in capsys.readouterr().out

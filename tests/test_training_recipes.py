@@ -255,3 +255,9 @@ def test_the_shipped_model_can_be_trained_on_by_its_id():
     for label, value in found.network.state_dict().items():
         assert torch.equal(value, weights[label].to(value.dtype)), label
         assert torch.equal(found.average.weights[label], value), label
+
+
+def test_of_many_settings_the_wrong_one_is_named():
+    with pytest.raises(BadRecipe) as found:
+        override(load_recipe("carto"), ["run.images=4", "data.crpo=3", "run.threads=1"])
+    assert "'data.crpo=3'" in str(found.value) and "run.images" not in str(found.value)

@@ -1,4 +1,4 @@
-"""`sat2map info`: what is this image, scene, vector file, model or run?"""
+"""`sat2map info`: what is this image, scene, vector file, set of tiles, model or run?"""
 
 import json
 import re
@@ -7,27 +7,28 @@ from typing import Any
 
 import click
 
-from sat2map.cli.descriptions import scene_lines, vector_lines, work_lines
+from sat2map.cli.descriptions import scene_lines, tile_lines, vector_lines, work_lines
 
 RECIPE, LOG = "recipe.yaml", "log.jsonl"
 
 
-@click.command(short_help="Describe an image, a scene, a vector file, a model or a run.")
+@click.command(short_help="Describe an image, a scene, vectors, tiles, a model or a run.")
 @click.argument("what", metavar="X")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(what: str, as_json: bool) -> None:
-    """Describe an image, a scene, a vector file, a model or a run.
+    """Describe an image, a scene, vectors, tiles, a model or a run.
 
-    X is an image, a GeoTIFF, a GeoPackage, GeoJSON or FlatGeobuf file, the id of a shipped model, the folder of a
-    bundle, or the folder of a run. The result of `info` is a description on standard output; a model's files are
-    checked against their checksums first. Of scenes it also says which model made them, if sat2map did, and how large
-    the default model would see them.
+    X is an image, a GeoTIFF, a GeoPackage, GeoJSON or FlatGeobuf file, tiles (PMTiles, MBTiles, a folder with
+    tiles.json), the id of a shipped model, the folder of a bundle, or the folder of a run. The result of `info` is a
+    description on standard output; a model's files are checked against their checksums first. Of scenes it also says
+    which model made them, if sat2map did, and how large the default model would see them.
 
     \b
     Examples:
       sat2map info photo.png
       sat2map info ortho.tif
       sat2map info map.gpkg
+      sat2map info map.pmtiles
       sat2map info carto
       sat2map info runs/first --json
     """
@@ -38,6 +39,8 @@ def info(what: str, as_json: bool) -> None:
         facts = model_facts(what)
     elif path.is_dir() and ((path / RECIPE).is_file() or (path / LOG).is_file()):
         facts = run_facts(path)
+    elif found := tile_facts(path):
+        facts = found
     elif path.is_file():
         facts = file_facts(path)
     elif path.is_dir() or path.suffix == "":
@@ -67,6 +70,17 @@ def file_facts(path: Path) -> dict[str, Any]:
         layers = [layer._asdict() for layer in found.layers]
         return {"is": "vectors", **about, "format": found.format, "styled": found.is_styled, "layers": layers}
     return image_facts(path)
+
+
+def tile_facts(path: Path) -> dict[str, Any] | None:
+    """Describe a set of tiles; None for what is none."""
+    from sat2map.scenes.tiles.finished import kind_of, words_of
+
+    kind = kind_of(path) if path.exists() else None
+    if kind is None:
+        return None
+    size = path.stat().st_size if path.is_file() else sum(file.stat().st_size for file in path.rglob("*.png"))
+    return {"is": "tiles", "path": str(path), "format": kind, "bytes": size, "metadata": words_of(path, kind)}
 
 
 def image_facts(path: Path) -> dict[str, Any]:
@@ -127,7 +141,9 @@ def run_facts(folder: Path) -> dict[str, Any]:
 
 def _show(facts: dict[str, Any]) -> None:
     """Print facts as lines of name and value; parts get a heading of their own."""
-    lines_of = {"scene": scene_lines, "vectors": vector_lines, "model": _model_lines, "run": _run_lines}
+    lines_of = {
+        "scene": scene_lines, "vectors": vector_lines, "tiles": tile_lines, "model": _model_lines, "run": _run_lines,
+    }  # fmt: skip
     if facts["is"] in lines_of:
         facts = lines_of[facts["is"]](facts)
     if "bytes" in facts:

@@ -249,10 +249,20 @@ def override(recipe: Recipe, settings: Sequence[str]) -> Recipe:
             _apply(tree, setting)
         return msgspec.convert(tree, Recipe)
     except (yaml.YAMLError, msgspec.ValidationError, ValueError) as error:
-        named = " ".join(repr(setting) for setting in settings)
+        culprits = [one for one in settings if len(settings) > 1 and not _fits(recipe, one)]
+        named = " ".join(repr(setting) for setting in culprits or settings)
         raise BadRecipe(
             f"override {named} does not fit: {error}", "See `--print-config` for the fields"
         ) from error
+
+
+def _fits(recipe: Recipe, setting: str) -> bool:
+    """Tell whether one setting alone is sound."""
+    try:
+        override(recipe, [setting])
+    except BadRecipe:
+        return False
+    return True
 
 
 def _apply(tree: Any, setting: str) -> None:
