@@ -297,7 +297,9 @@ def test_our_training_step_is_the_authors_own(their_model):
         terms = ours.step(Batch(source, target, None, (0,)), n, recipe.run.images).terms
         their_model.set_input({"A": source, "B": target, "A_paths": "", "B_paths": ""})
         their_model.optimize_parameters()
-        theirs = {name: float(getattr(their_model, f"loss_{name}").detach()) for name in their_model.loss_names}
+        theirs = {
+            name: float(getattr(their_model, f"loss_{name}").detach()) for name in their_model.loss_names
+        }
         expected = {
             "l1": theirs["G_L1"],
             "adversarial": theirs["G_GAN"],
@@ -307,7 +309,9 @@ def test_our_training_step_is_the_authors_own(their_model):
         if n == 0:
             compare_moments([*unet_down(generator), *unet_up(generator)], players["generator"], their_model.netG,
                             their_model.optimizer_G)  # fmt: skip
-            compare_moments(patch_layers(judge), players["discriminator"], their_model.netD, their_model.optimizer_D)
+            compare_moments(
+                patch_layers(judge), players["discriminator"], their_model.netD, their_model.optimizer_D
+            )
 
 
 def compare_moments(layers: Sequence[nn.Module], player: Any, network: nn.Module, optimiser: Any) -> None:
