@@ -18,7 +18,7 @@ CARTO = load_recipe("carto")  # 256 px, finish at 448 px and batch 2
 def test_the_finish_has_crops_that_fit(side, crop, batch):
     found = with_finish(CARTO, side).data.finish
     assert found is not None and (found.crop, found.batch) == (crop, batch)
-    assert found.start == CARTO.data.finish.start and found.surround == CARTO.data.finish.surround
+    assert found.start == CARTO.data.finish.start
 
 
 @pytest.mark.parametrize("side", [256, 300, 100])

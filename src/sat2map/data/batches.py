@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sat2map.data.augment import Light, Warp, draw_warp
-from sat2map.grid import reflect
 
 UInt8 = npt.NDArray[np.uint8]
 NO_CHANGE = Light()
@@ -48,7 +47,7 @@ class Batch(NamedTuple):
 
 
 class Geometry(NamedTuple):
-    """One sample's crop and symmetry: the same for every layer of a pair. A crop may reach beyond the picture."""
+    """One sample's crop and symmetry: the same for every layer of a pair."""
 
     row: int
     col: int
@@ -58,11 +57,9 @@ class Geometry(NamedTuple):
     warp: Warp | None = None  # instead of the crop, if any
 
     def apply(self, layer: UInt8) -> UInt8:
-        """Crop or warp an (H, W[, C]) layer, then turn and mirror it. Beyond its edges it is its mirror image."""
+        """Crop (a view) or warp (a copy) an (H, W[, C]) layer, then turn and mirror it."""
         if self.warp is None:
-            rows = reflect(np.arange(self.row, self.row + self.side), layer.shape[0])
-            cols = reflect(np.arange(self.col, self.col + self.side), layer.shape[1])
-            part = layer[rows[:, None], cols]
+            part = layer[self.row : self.row + self.side, self.col : self.col + self.side]
         else:
             part = self.warp.apply(layer)
         part = np.rot90(part, self.turns)
@@ -80,7 +77,6 @@ class BatchMaker:
         seed: int,
         batch: int,
         crop: int,
-        surround: int = 0,
         direction: str = "sat2map",
         palette: bool = False,
         mirror: bool = True,
@@ -91,7 +87,7 @@ class BatchMaker:
     ) -> None:
         """`numbers` are the pairs of `store` to draw from; see `training.recipe.DataPart` for the rest."""
         self.store, self.numbers = store, tuple(numbers)
-        self.seed, self.batch, self.crop, self.surround = seed, batch, crop, surround
+        self.seed, self.batch, self.crop = seed, batch, crop
         self.reverse, self.palette = direction == "map2sat", palette
         self.mirror, self.turns, self.load = mirror, turns, load
         self.light, self.scale = light, scale
@@ -125,9 +121,8 @@ class BatchMaker:
         return number, self.light.vary(where.apply(sat), random), where.apply(street), index
 
     def _geometry(self, random: np.random.Generator, height: int, width: int) -> Geometry:
-        free = 2 * self.surround - self.crop + 1
-        row = int(random.integers(height + free)) - self.surround
-        col = int(random.integers(width + free)) - self.surround
+        row = int(random.integers(height - self.crop + 1))
+        col = int(random.integers(width - self.crop + 1))
         turns = int(random.integers(4)) if self.turns else 0
         mirror = bool(random.integers(2)) if self.mirror else False
         return Geometry(row, col, self.crop, turns, mirror)

@@ -104,10 +104,9 @@ class Data:
         self, seen: int, store: PairStore, numbers: Sequence[int], seed: int, direction: str
     ) -> BatchMaker:
         part = self.recipe.data
-        end = part.finish
-        finishing = end is not None and seen >= end.start * self.recipe.run.images
-        crop, batch, surround = (
-            (end.crop, end.batch, end.surround) if end and finishing else (part.crop, part.batch, 0)
+        finishing = part.finish is not None and seen >= part.finish.start * self.recipe.run.images
+        crop, batch = (
+            (part.finish.crop, part.finish.batch) if part.finish and finishing else (part.crop, part.batch)
         )
         return BatchMaker(
             store,
@@ -115,7 +114,6 @@ class Data:
             seed=seed,
             batch=batch,
             crop=crop,
-            surround=surround,
             direction=direction,
             palette=self.palette is not None,
             mirror=part.mirror,

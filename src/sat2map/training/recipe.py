@@ -29,13 +29,11 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class FinishPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The last part of a run on larger crops: they show the network the surroundings that it will have in scenes."""
+    """The last part of a run on larger crops: they show the network the context that it will have in whole scenes."""
 
     start: Share  # share of the run's images after which it begins
     crop: Count  # px
     batch: Count
-    # px that crops may reach beyond the picture, into its mirror image: what networks are shown around scenes
-    surround: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class DataPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
