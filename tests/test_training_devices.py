@@ -25,7 +25,7 @@ from sat2map.training.optimise import Optimiser  # noqa: E402
 from sat2map.training.parts import divided, take_step  # noqa: E402
 from sat2map.training.pix2pix import Objective, Pix2Pix  # noqa: E402
 from sat2map.training.player import System  # noqa: E402
-from sat2map.training.recipe import Recipe, override, to_yaml  # noqa: E402
+from sat2map.training.recipe import Recipe, load_recipe, override, to_yaml  # noqa: E402
 from sat2map.training.systems import build_cycle, build_players  # noqa: E402
 from sat2map.training.team import Team  # noqa: E402
 from test_training_recipes import MAPS, Stop, tiny  # noqa: E402
@@ -251,7 +251,7 @@ def assert_alike(run: Path, other: Path) -> None:
     for one, same in zip(entries(run), entries(other), strict=True):
         assert one == pytest.approx(same, rel=1e-2, abs=1e-4)
     first, second = (checkpoint.read_tensors(checkpoint.newest(path), "generator") for path in (run, other))
-    begin = build_players(tiny("carto"))["generator"].network.state_dict()
+    begin = build_players(load_recipe(other / "recipe.yaml"))["generator"].network.state_dict()
     apart = sum(float((first[name] - second[name]).square().sum()) for name in begin)
     moved = sum(float((first[name] - begin[name]).square().sum()) for name in begin)
     assert apart < 0.05**2 * moved
