@@ -151,7 +151,7 @@ def test_no_spelling_of_an_address_leads_out(server, folder):
                 text += chunk
         assert CANARY not in text and b"root:x:0" not in text, path
         assert b"HTTP/1.1 5" not in text or b"HTTP/1.1 503" in text, (asked, path, text[:400])
-    assert _opened(server) == opened, "files of this machine were opened"
+    assert _opened(server) <= opened, "files of this machine were opened"  # a start may still have some open
 
 
 def _opened(server: Server) -> set[str]:
