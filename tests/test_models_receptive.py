@@ -15,6 +15,7 @@ CARTOS = {
     "default depth": {"widths": [4, 4, 4, 4], "head": 8},
     "two levels": {"widths": [6, 4], "encoder": [0, 1], "decoder": [1], "head": 8},
     "no blocks": {"widths": [4, 4, 4], "encoder": [0, 0, 0], "decoder": [0, 0], "head": 8},
+    "backbone": {"widths": [4, 4, 4, 4], "head": 8, "backbone": True},
     "deep bottleneck": {"widths": [4, 4, 4], "encoder": [1, 0, 4], "decoder": [0, 2], "head": 8},
 }
 NETWORKS = {

@@ -86,6 +86,23 @@ def test_stopped_and_resumed_equals_uninterrupted(toy, reference, tmp_path, stop
     assert log_of(run) == log_of(reference)
 
 
+def test_a_run_with_a_pretrained_backbone_is_resumed_exactly(toy, tmp_path):
+    """Kernels that are never trained have no moments to remember; the others have."""
+    parameters = "{backbone: true, widths: [8, 8, 8, 8], encoder: [0, 0, 1, 0], decoder: [1, 0, 0], head: 8}"
+    recipe = small(f"generator.parameters={parameters}", "data.finish=null", "run.images=12")
+
+    def stop(done: int, total: int, note: str) -> None:
+        if note.startswith("loss") and done >= 8:
+            raise Stop
+
+    loop.train(recipe, toy, tmp_path / "whole")
+    with pytest.raises(Stop):
+        loop.train(recipe, toy, tmp_path / "stopped", on_progress=stop)
+    loop.train(recipe, toy, tmp_path / "stopped", resume=True)
+    assert final_weights(tmp_path / "stopped") == final_weights(tmp_path / "whole")
+    assert log_of(tmp_path / "stopped") == log_of(tmp_path / "whole")
+
+
 def test_killed_and_resumed_equals_uninterrupted(toy, reference, tmp_path):
     """A real process, killed with SIGKILL at random moments until it gets through; 30 kills in the slow job."""
     recipe = tmp_path / "small.yaml"

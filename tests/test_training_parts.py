@@ -121,6 +121,25 @@ def test_every_optimiser_learns(kind):
     assert quadratic(kind) < 0.9
 
 
+@pytest.mark.parametrize("kind", ["adam", "muon"])
+def test_a_backbone_is_trained_by_adam_at_a_rate_of_its_own_and_does_not_decay(kind):
+    network = build_generator("carto", 2, {"backbone": True, "widths": [8] * 4, "head": 8})
+    for join in network.join:
+        torch.nn.init.normal_(join.conv.weight)
+    torch.nn.init.normal_(network.decoder[2][0].second.weight)
+    part = OptimiserPart(kind=kind, rate=0.1, backbone_rate=1e-3, decay=0.5)
+    optimiser = Optimiser(network.to(memory_format=torch.channels_last), part)
+    before = {name: value.detach().clone() for name, value in network.backbone.named_parameters()}
+    network(torch.rand(2, 3, 64, 64)).square().sum().backward()  # gradients far above Adam's epsilon
+    optimiser.step(0, 100)
+    for name, value in network.backbone.named_parameters():
+        change = (value - before[name]).abs().max()
+        if name.startswith(("stem", "stages.0", "stages.1")):
+            assert change == 0
+        else:  # the first step of Adam is the rate itself, in the sign of the gradient
+            torch.testing.assert_close(change, torch.tensor(1e-3), rtol=0.02, atol=0)
+
+
 def test_muon_moves_the_kernels_themselves():
     network = build_generator("carto", 4, {"widths": [8], "encoder": [1], "decoder": [], "head": 8})
     network = network.to(memory_format=torch.channels_last)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sat2map.models.backbone import CHANNELS, Backbone
 from sat2map.models.layers import ChannelNorm, Down, ResBlock, Up
 from sat2map.models.planes import ClassPlanes
 from sat2map.models.receptive import Span
@@ -35,6 +36,9 @@ class Carto(nn.Module):
 
     With `planes` the input is a map, and what its colours mean joins them (`ClassPlanes`); `smooth` is for painters
     of texture (`Up`).
+
+    With `backbone` the features of a pretrained network join: those of stride 4 and 8 before the encoder's blocks,
+    those of stride 16 before the decoder's, since the coarse levels would carry them beyond a halo of 256 px.
     """
 
     pattern: Tensor  # (1, noise, PERIOD / FOLD, PERIOD / FOLD)
@@ -53,15 +57,23 @@ class Carto(nn.Module):
         noise_seed: int = 0,
         planes: bool = False,
         smooth: bool = False,
+        backbone: bool = False,
     ) -> None:
         super().__init__()
         if not len(widths) == len(encoder) == len(decoder) + 1:
             raise ValueError(f"widths {widths}, encoder {encoder} and decoder {decoder} do not fit")
+        if backbone and (len(widths) <= len(CHANNELS) or inputs != 3):
+            raise ValueError(
+                f"a backbone needs {len(CHANNELS) + 1} widths or more and pictures of 3 channels"
+            )
         if noise < 0:
             raise ValueError(f"noise {noise} must not be negative")
         stride = FOLD << (len(widths) - 1)
         self.stride = math.lcm(stride, PERIOD) if noise else stride
         self.outputs, self.noise = outputs, noise
+        self.backbone = Backbone() if backbone else None
+        joined = zip(CHANNELS, widths, strict=False) if backbone else ()
+        self.join = nn.ModuleList(Join(channels, width) for channels, width in joined)
         self.planes = ClassPlanes() if planes else None
         inputs = ClassPlanes.channels(inputs) if planes else inputs
         self.stem = nn.Conv2d(inputs * FOLD**2 + noise, widths[0], 3, padding=1)
@@ -86,18 +98,24 @@ class Carto(nn.Module):
 
     def folded(self, image: Tensor) -> Tensor:
         """Scores before the last pixel-shuffle: (N, outputs·16, H/4, W/4), channel = class·16 + row·4 + column."""
+        features = [] if self.backbone is None else self.backbone(image)
         x = F.pixel_unshuffle(image if self.planes is None else self.planes(image), FOLD)
         if self.noise:
             x = torch.cat([x, self._noise_for(x)], 1)
         x = self.stem(x)  # (N, w0, H/4, W/4)
         skips: list[Tensor] = []
         for i, blocks in enumerate(self.encoder):
+            if i < len(features) - 1:
+                x = x + self.join[i](features[i])
             x = blocks(x)
             if i < len(self.down):
                 skips.append(x)
                 x = self.down[i](x)  # (N, w[i+1], H/(8·2^i), ...)
         for i in reversed(range(len(self.up))):
-            x = self.decoder[i](self.up[i](x) + skips[i])
+            x = self.up[i](x) + skips[i]
+            if i == len(features) - 1:
+                x = x + self.join[i](features[i])
+            x = self.decoder[i](x)
         return self.head(F.silu(self.head_hidden(self.head_norm(x))))  # type: ignore[no-any-return]
 
     def _noise_for(self, folded: Tensor) -> Tensor:
@@ -118,15 +136,37 @@ class Carto(nn.Module):
             span = _through(self.decoder[i], span)
             skips.append(span)
             span = self.up[i].reach(span)  # type: ignore[operator]
+        heard = skips[: len(self.join)]  # where features of the backbone come in
         for i in reversed(range(len(self.encoder))):
             span = _through(self.encoder[i], span)
+            if i < len(heard) - 1:
+                heard[i] = span
             if i:
                 span = self.down[i - 1].reach(span).union(skips[i - 1])  # type: ignore[operator]
-        return span.conv(3, padding=1).finer(FOLD)
+        span = span.conv(3, padding=1).finer(FOLD)
+        return span if self.backbone is None else span.union(self.backbone.reach(heard))
 
     def receptive_radius(self) -> int:
         """Pixels that an output can depend on beyond its own stride-aligned square."""
         return self.reach(Span(0, self.stride - 1)).radius(self.stride)
+
+
+class Join(nn.Module):
+    """Features of the backbone for a level of `carto`: norm, then a 1×1 convolution that starts at zero.
+
+    A trained network thus says at first what it said without them.
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(channels)
+        self.conv = nn.Conv2d(channels, width, 1)
+        nn.init.zeros_(self.conv.weight)
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C', H, W)."""
+        return self.conv(self.norm(x))  # type: ignore[no-any-return]
 
 
 def noise_pattern(channels: int, seed: int) -> Tensor:

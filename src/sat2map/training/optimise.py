@@ -53,14 +53,16 @@ class Optimiser:
     """One network's optimiser: Adam, AdamW, or Muon for the inner kernels with AdamW for the rest.
 
     Muon (Jordan et al. 2024) orthogonalises the momentum of matrices; convolution kernels count as matrices of
-    (outputs, inputs·kernel²). Stem and head stay with AdamW, as its authors advise for first and last layers.
+    (outputs, inputs·kernel²). Stem and head stay with AdamW, as its authors advise for first and last layers; so does a
+    pretrained backbone, at a rate of its own: Muon's steps are as long as its weights, and would forget what they know.
     """
 
     def __init__(self, network: nn.Module, part: OptimiserPart) -> None:
         self.part = part
         self.network = network
         named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
-        inner = [p for name, p in named if p.ndim == 4 and not name.startswith(("stem", "head"))]
+        inner = [p for name, p in named if p.ndim == 4 and not name.startswith(("stem", "head", "backbone"))]
+        pretrained = [p for name, p in named if name.startswith("backbone")]
         self._matrices: list[tuple[nn.Parameter, nn.Parameter]] = []
         self.parts: dict[str, torch.optim.Optimizer] = {}
         if part.kind == "muon":
@@ -70,13 +72,14 @@ class Optimiser:
             self.parts["muon"] = torch.optim.Muon(
                 [flat for _, flat in self._matrices], part.matrix_rate, weight_decay=part.decay
             )
-        taken = {id(p) for p, _ in self._matrices}
+        taken = {id(p) for p, _ in self._matrices} | {id(p) for p in pretrained}
         groups = [
             {
                 "params": [p for _, p in named if id(p) not in taken and p.ndim > 1],
                 "weight_decay": part.decay,
             },
             {"params": [p for _, p in named if id(p) not in taken and p.ndim <= 1], "weight_decay": 0.0},
+            {"params": pretrained, "weight_decay": 0.0, "lr": part.backbone_rate},
         ]
         kind = torch.optim.Adam if part.kind == "adam" else torch.optim.AdamW
         self.parts["adam"] = kind([g for g in groups if g["params"]], part.rate, betas=part.betas)

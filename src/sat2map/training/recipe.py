@@ -136,6 +136,7 @@ class OptimiserPart(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True
     betas: tuple[Share, Share] = (0.5, 0.999)
     decay: NonNegative = 0.0  # decoupled weight decay (adamw, muon)
     matrix_rate: Positive = 0.02  # muon only: rate of the convolution kernels; the rest is AdamW at `rate`
+    backbone_rate: Positive = 3e-4  # of a pretrained backbone, which Adam trains, or AdamW without decay
     warmup: Annotated[int, msgspec.Meta(ge=0)] = 0  # images
     schedule: Literal["constant", "linear", "cosine", "step", "onecycle", "plateau"] = "constant"
     decay_from: Share = 0.5  # linear, cosine: share of the run where decay begins

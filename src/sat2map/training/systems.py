@@ -25,6 +25,7 @@ from sat2map.training.latent import open_painter
 from sat2map.training.optimise import Average, Optimiser
 from sat2map.training.pix2pix import Objective, Pix2Pix
 from sat2map.training.player import Player, System
+from sat2map.training.pretrained import load_pretrained
 from sat2map.training.recipe import NetworkPart, OptimiserPart, Recipe
 from sat2map.training.through import ThroughGenerator
 
@@ -128,6 +129,7 @@ def new_generator(recipe: Recipe) -> Generator:
     network = build_generator(part.name, recipe.objective.palette or 3, part.parameters, recipe.inputs)
     if part.initial != "own":
         initialise(network, part.initial, part.spread)
+    load_pretrained(network)
     return network
 
 
