@@ -50,8 +50,8 @@ class Strangeness(NamedTuple):
             )
         if self.distance > 1:
             return (
-                f"it lies {self.distance:.1f} times as far from the training pictures as they lie from one another: "
-                "check resolution and kind, and do not rely on the result"
+                f"it lies farther from the training pictures than {QUANTILE:.0%} of their own kind do, "
+                f"{self.distance:.2f} times as far: check resolution and kind, and do not rely on the result"
             )
         return ""
 
