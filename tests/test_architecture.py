@@ -64,7 +64,7 @@ BESIDE = {
     "data": {"collect"},  # a collection as a set of views
     "training": {"evaluation"},  # figures on the development split while a run goes on
 }
-PACKAGE_DATA = {"bundles", "recipes", "samples"}  # no code in there
+PACKAGE_DATA = {"backbones", "bundles", "recipes", "samples"}  # no code in there
 
 # Library -> the files or folders (relative to src/sat2map) that may import it, lazily or not.
 OWNERS = {

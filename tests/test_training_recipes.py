@@ -31,7 +31,7 @@ MAPS = [
     name for name in recipe_names() if load_recipe(name).latent is None and load_recipe(name).view is None
 ]
 TINY: dict[str, dict[str, Any]] = {
-    "carto": {"widths": [8, 8], "encoder": [1, 1], "decoder": [1], "head": 8},
+    "carto": {"widths": [8, 8], "encoder": [1, 1], "decoder": [1], "head": 8, "backbone": False},
     "unet": {"levels": 3, "width": 4},
     "resnet": {"blocks": 1, "width": 4},
     "unet-maxpool": {"levels": 2, "width": 4},
