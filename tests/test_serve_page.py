@@ -218,6 +218,17 @@ def test_a_picture_is_translated_and_can_be_compared_and_kept(tab, folder):
     assert decode_image(pathlib.Path(download.value.path()).read_bytes()).shape == (120, 160, 3)
 
 
+def test_a_picture_that_is_chosen_before_the_server_has_answered_is_not_lost(tab, folder):
+    def late(route):
+        tab.set_input_files("#file", str(folder / "photo.png"))
+        route.continue_()
+
+    tab.route("**/layers.json", late)
+    tab.goto(f"{tab.address}#translate")
+    tab.wait_for_selector("#result:not([hidden])")
+    assert tab.evaluate("document.getElementById('result-after').naturalWidth") == 160
+
+
 def test_a_scene_is_translated_with_progress_and_downloads(tab, folder):
     tab.goto(f"{tab.address}#translate")
     tab.set_input_files("#file", str(folder / "town.tif"))
@@ -240,6 +251,7 @@ def test_a_bad_file_is_told_and_its_name_is_never_markup(tab):
 def test_drawing_makes_the_picture_anew(tab):
     tab.goto(f"{tab.address}#imagine")
     sketch = tab.locator("#sketch")
+    sketch.wait_for()  # the page asks the server before it shows a tab
     box = sketch.bounding_box()
     seen = []
     for number, row in enumerate((0.3, 0.6)):
@@ -266,6 +278,7 @@ def test_with_the_models_of_the_package_drawn_water_becomes_dark_water(browser):
     with serving(models=models, limits={"patience": 300}) as server:
         for tab in opened(browser, server):
             tab.goto(f"{tab.address}#imagine")
+            tab.wait_for_selector("#sketch")
             box = tab.locator("#sketch").bounding_box()
             tab.get_by_role("radio", name="water").click()
             tab.mouse.move(box["x"] + 2, box["y"] + box["height"] / 2)

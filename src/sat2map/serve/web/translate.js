@@ -23,7 +23,7 @@ class Dropped {
     for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("over"));
     for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => event.preventDefault());
     drop.addEventListener("drop", (event) => { if (event.dataTransfer.files.length) this.send(event.dataTransfer.files[0]); });
-    byId("file").addEventListener("change", () => { if (byId("file").files.length) this.send(byId("file").files[0]); byId("file").value = ""; });
+    byId("file").addEventListener("change", () => this.chosen());
     byId("work-cancel").addEventListener("click", () => this.cancel());
     const slider = byId("result-slider");
     slider.addEventListener("input", () => byId("compare").style.setProperty("--at", `${slider.value}%`));
@@ -34,6 +34,12 @@ class Dropped {
       slider.value = Number(slider.value) + steps[event.key];
       slider.dispatchEvent(new Event("input"));
     });
+    this.chosen(); // before the page had heard from the server
+  }
+
+  chosen() {
+    if (byId("file").files.length) this.send(byId("file").files[0]);
+    byId("file").value = "";
   }
 
   about() {
