@@ -7,6 +7,7 @@ counted by torch.utils.flop_counter (multiplications and additions, of networks 
 FLOP/s are given as a share of those of one large matrix product of the same precision, measured in the same rounds.
 """
 
+import math
 import statistics
 from collections.abc import Callable
 from typing import Any
@@ -72,9 +73,19 @@ def matrix_product(precision: torch.dtype) -> Callable[[], object]:
     return lambda: a @ b
 
 
+def backward_flop(grad: Any, x: Any, kernel: Any, *rest: Any, **_: Any) -> int:
+    """Of `aten.convolution_backward`, from shapes: once the forward product for each of the two gradients wanted.
+
+    torch's own count takes grouped kernels for whole ones on the way back.
+    """
+    transposed, wanted = rest[4], rest[7]
+    return 2 * math.prod(x if transposed else grad) * math.prod(kernel[1:]) * sum(wanted[:2])
+
+
 def gigaflop(run: Callable[[], object]) -> float:
     """Arithmetic of one run, in 10⁹ multiplications or additions."""
-    with FlopCounterMode(display=False) as counter:
+    mapping = {torch.ops.aten.convolution_backward: backward_flop}
+    with FlopCounterMode(display=False, custom_mapping=mapping) as counter:
         run()
     return counter.get_total_flops() / 1e9
 
