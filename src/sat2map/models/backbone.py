@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sat2map.models.layers import through
 from sat2map.models.receptive import Span
 
 STRIDES = (4, 8, 16)  # of the three outputs
@@ -37,9 +38,8 @@ STAGES = (
     Stage(3, 3, 2, 6, 80),
     Stage(3, 5, 1, 6, 112),
 )
-FIXED = (
-    2  # stages that stay as published: edges and spots look alike everywhere, and training them costs most
-)
+# Stages that stay as published: edges and spots look alike everywhere, and training them costs most.
+FIXED = 2
 OUTPUTS = (1, 2, 4)  # stages after which an output is taken, one for each of STRIDES
 
 
@@ -75,8 +75,7 @@ class Backbone(nn.Module):
         span = spans[-1]
         for number in reversed(range(len(self.stages))):
             span = span.union(wanted.get(number, span))
-            for block in reversed(list(self.stages[number].children())):
-                span = block.reach(span)  # type: ignore[operator]
+            span = through(self.stages[number], span)
         return self.stem.reach(span)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sat2map.models.backbone import CHANNELS, Backbone
-from sat2map.models.layers import ChannelNorm, Down, ResBlock, Up
+from sat2map.models.layers import ChannelNorm, Down, ResBlock, Up, through
 from sat2map.models.planes import ClassPlanes
 from sat2map.models.receptive import Span
 
@@ -133,12 +133,12 @@ class Carto(nn.Module):
         span = span.coarser(FOLD)
         skips: list[Span] = []
         for i in range(len(self.up)):
-            span = _through(self.decoder[i], span)
+            span = through(self.decoder[i], span)
             skips.append(span)
             span = self.up[i].reach(span)  # type: ignore[operator]
         heard = skips[: len(self.join)]  # where features of the backbone come in
         for i in reversed(range(len(self.encoder))):
-            span = _through(self.encoder[i], span)
+            span = through(self.encoder[i], span)
             if i < len(heard) - 1:
                 heard[i] = span
             if i:
@@ -173,12 +173,6 @@ def noise_pattern(channels: int, seed: int) -> Tensor:
     """The fixed noise of one seed, (1, channels, PERIOD / FOLD, PERIOD / FOLD)."""
     side = PERIOD // FOLD
     return torch.randn(1, channels, side, side, generator=torch.Generator().manual_seed(seed))
-
-
-def _through(blocks: nn.Module, span: Span) -> Span:
-    for block in reversed(list(blocks.children())):
-        span = block.reach(span)  # type: ignore[operator]
-    return span
 
 
 def initialise(network: Carto, prior: Tensor | None = None) -> None:

@@ -93,3 +93,10 @@ class Up(nn.Module):
     def reach(self, span: Span) -> Span:
         """Inputs that the outputs in `span` depend on."""
         return (span.conv(3, padding=1) if self.smooth else span).coarser(2)
+
+
+def through(blocks: nn.Module, span: Span) -> Span:
+    """Inputs of a sequence of blocks that its outputs in `span` depend on."""
+    for block in reversed(list(blocks.children())):
+        span = block.reach(span)  # type: ignore[operator]
+    return span
